@@ -1,0 +1,65 @@
+"""The values that travel between the layers: one `Score` is one row, everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, get_args, Literal
+
+Status = Literal[
+    "ok", "no_face", "decode_error", "unsupported", "too_large", "too_small", "missing", "model_error"
+]
+STATUSES: tuple[str, ...] = get_args(Status)
+
+ATTRIBUTES: tuple[str, ...] = ("sharpness", "exposure", "noise", "compression")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What mien says of one picture (or one face). The fields are the columns of a row, in this order.
+
+    A score that is not `ok` carries its reason in `error` and has no numbers: never NaN, never 0.
+    """
+
+    path: str = ""  #: as given; bytes that are not UTF-8 and control characters are backslash-escaped
+    status: Status = "ok"
+    score: float | None = None  #: 0..100, higher is better
+    score_lo: float | None = None  #: lower end of the 90 % interval, 0..100
+    score_hi: float | None = None  #: upper end of the 90 % interval, 0..100
+    raw: float | None = None  #: the network's own output on its training scale (see the model card)
+    percentile: float | None = None  #: 0..100, share of the card's population that scores lower
+    sharpness: float | None = None  #: 0..100, 100 = no visible blur
+    exposure: float | None = None  #: 0..100, 100 = neither too dark nor too bright
+    noise: float | None = None  #: 0..100, 100 = no visible noise
+    compression: float | None = None  #: 0..100, 100 = no visible compression artefacts
+    face_index: int | None = None  #: which face of the picture, 0 = the largest; None = the whole picture
+    n_faces: int | None = None  #: faces found; None = nobody looked
+    x1: float | None = None  #: box in pixels of the upright picture
+    y1: float | None = None
+    x2: float | None = None
+    y2: float | None = None
+    width: int | None = None  #: pixels of the upright picture
+    height: int | None = None
+    model: str = ""  #: name@version of the judge
+    preprocess: str = ""  #: id of the preprocessing; scores compare only under the same one
+    ms: float | None = None  #: wall time spent on this picture, decoding and its share of the batch
+    error: str = ""  #: why there is no score
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row: every column in order, `None` where there is nothing to say."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def _repr_html_(self) -> str:
+        """A small table for notebooks."""
+        from html import escape
+
+        if self.status != "ok":
+            return f"<b>{escape(self.status)}</b> {escape(self.error)}"
+        cells = [("score", f"<b>{self.score:.1f}</b> ({self.score_lo:.0f}–{self.score_hi:.0f})")]
+        if self.percentile is not None:
+            cells.append(("percentile", f"{self.percentile:.0f}"))
+        cells += [(a, f"{getattr(self, a):.0f}") for a in ATTRIBUTES if getattr(self, a) is not None]
+        rows = "".join(f"<tr><th style='text-align:left'>{k}</th><td>{v}</td></tr>" for k, v in cells)
+        return f"<table>{rows}</table><small>{escape(self.path)} · {escape(self.model)}</small>"
+
+
+COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Score))
