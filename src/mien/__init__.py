@@ -1,0 +1,38 @@
+"""mien: how good does a picture of a person look? `mien.score("me.jpg").score` is 0..100, higher is better.
+
+This front door is lazy: it imports nothing until a name is asked for, and only the layers core and runtime.
+Start reading at runtime/scorer.py; what a row says stands in core/types.py.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mien.core.types import Score
+    from mien.runtime.judge import list_models
+    from mien.runtime.scorer import Scorer, load, score
+
+__version__ = "0.1.0"
+__all__ = ["Score", "Scorer", "__version__", "list_models", "load", "score"]
+
+_LAZY = {
+    "Score": "mien.core.types",
+    "Scorer": "mien.runtime.scorer",
+    "list_models": "mien.runtime.judge",
+    "load": "mien.runtime.scorer",
+    "score": "mien.runtime.scorer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,181 @@
+"""The command line `mien`: parse, call one public function, print. Everything heavy is imported inside the verbs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.core.errors import MienError
+
+UNEXPECTED = 70  #: exit code of what should not happen (EX_SOFTWARE)
+
+_EPILOG = """\b
+Exit codes:
+    0  done
+    2  wrong usage, or an output that cannot be written
+    3  some inputs could not be read (each has its row)
+    4  nothing was scored
+   70  an error in mien itself (MIEN_DEBUG=1 shows where)
+  130  interrupted (resumable with --out and --resume)
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The judges that score pictures.")
+app.add_typer(models_app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from mien import __version__
+
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """How good does a picture of a person look? Scores with reasons, on your machine."""
+
+
+@app.command(epilog=_EPILOG)
+def score(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH...", help="Pictures, folders (with all below), quoted globs; - is one picture from stdin."
+        ),
+    ] = None,
+    files_from: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Read more paths from FILE (- is stdin), one per line.")
+    ] = None,
+    null: Annotated[bool, typer.Option("--null", "-0", help="--files-from is separated by NUL, not by lines.")] = False,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Decode every picture at its full size; slower.")] = False,
+    faces: Annotated[str, typer.Option(help="What is judged; only 'whole' (the whole picture) for now.")] = "whole",
+    batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together.")] = 8,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; without it what the machine has.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rows to FILE.csv, FILE.jsonl or FILE.parquet.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with FILE: paths that have a row in it are skipped.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin FILE again, whatever is in it.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write one self-contained page, worst pictures first.")
+    ] = None,
+    thumbnails: Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Pictures in the report.")] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
+) -> None:
+    """Score pictures: 0..100, higher is better, one row for every file.
+
+    On a terminal a short table, worst first; piped, one JSON object per line as soon as it is known. With --out the
+    rows go to that file instead. An existing FILE is never touched without --resume or --overwrite.
+    """
+    from mien.apps.score_command import ScoreOptions, score_pictures
+
+    options = ScoreOptions(
+        paths=tuple(paths or ()),
+        files_from=files_from,
+        null=null,
+        model=model,
+        exact=exact,
+        faces=faces,
+        batch=batch,
+        threads=threads,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        report=report,
+        thumbnails=thumbnails,
+        quiet=quiet,
+    )
+    raise typer.Exit(score_pictures(options))
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Names of the judges that --model knows."""
+    from mien.runtime.judge import list_models
+
+    for name in list_models():
+        typer.echo(name)
+
+
+@models_app.command("show")
+def models_show(
+    name: Annotated[str, typer.Argument(help="A name of 'mien models list'.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The card as it is.")] = False,
+) -> None:
+    """The card of a judge: data, licence, range, numbers, known failures."""
+    from mien.apps.cards import card_as_json, card_as_text
+    from mien.runtime.judge import card
+
+    typer.echo(card_as_json(card(name)) if as_json else card_as_text(card(name)))
+
+
+@app.command()
+def cost(
+    model: Annotated[str, typer.Argument(metavar="NAME|FILE.onnx", help="A name of 'mien models list', or a file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """What one picture costs: multiply-accumulates, parameters, size of the file; counted, not quoted.
+
+    One multiply-accumulate (MAC) is one product of a convolution or a matrix product, everything that runs for one
+    picture included; two FLOPs make a MAC. Needs the extra "cost".
+    """
+    import json
+
+    from mien.runtime.cost import count
+    from mien.runtime.judge import find_model
+
+    counted = count(find_model(model))
+    if as_json:
+        typer.echo(json.dumps({"macs": counted.macs, "parameters": counted.parameters, "bytes": counted.bytes}))
+    else:
+        typer.echo(f"MACs        {counted.macs / 1e9:.4f} G for one picture")
+        typer.echo(f"parameters  {counted.parameters / 1e6:.4f} M")
+        typer.echo(f"file        {counted.bytes / 1e6:.2f} MB")
+
+
+def main() -> None:
+    """Run the command line; ends the process. Whatever happens is one line on stderr, never a traceback."""
+    debug = bool(os.environ.get("MIEN_DEBUG"))
+    if not debug:
+        import warnings
+
+        warnings.simplefilter("ignore")
+    try:
+        app(prog_name="mien")
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(_tell(error))
+
+
+def _tell(error: Exception) -> int:
+    """One line on stderr; the exit code."""
+    from mien.core.rows import one_line
+
+    if isinstance(error, MienError):
+        sys.stderr.write(f"mien: {one_line(str(error))}\n")
+        return 2
+    sys.stderr.write(f"mien: unexpected {type(error).__name__}: {one_line(str(error))} (MIEN_DEBUG=1 shows where)\n")
+    return UNEXPECTED

@@ -1,0 +1,65 @@
+"""BIQ2021: photographs with the mean opinion of 30 laboratory observers.
+
+Data:    Ahmed and Asif, "BIQ2021: a large-scale blind image quality assessment database", J. Electronic Imaging 2022
+Layout:  labels.csv (name, file, shard, mos, subset, split, ...) and tar shards with one picture a member
+Label:   0 (worst) .. 1 (best)
+Subsets: ss01 everyday photographs, ss02 photographs taken badly on purpose, ss03 Unsplash. Guessing each subset's mean
+         already gives SRCC 0.62 pooled, so correlations are always reported inside the subsets too.
+"""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.core.errors import UsageError
+from mien.data.sample import Sample
+
+LAYOUT = "labels.csv and the tar shards it names (train-000.tar, ..., val-000.tar)"
+
+
+@dataclass(frozen=True)
+class Biq2021:
+    """The pictures at hand, and how many rows of the table have no shard here."""
+
+    samples: tuple[Sample, ...]
+    missing_rows: int
+    missing_shards: tuple[str, ...]
+
+
+def read(root: Path) -> Biq2021:
+    """Index the shards that are present.
+
+    Args:
+        root: folder with the layout named above.
+
+    Returns:
+        Samples in the order of labels.csv, labels in 0..1, `split` "train" or "val".
+
+    Raises:
+        UsageError: labels.csv is not there, or a shard lacks a member that the table promises.
+    """
+    table = root / "labels.csv"
+    if not table.is_file():
+        raise UsageError(f"no {table}: BIQ2021 needs {LAYOUT}")
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    shards = {name: root / name for name in sorted({row["shard"] for row in rows})}
+    members = {name: _index(path) for name, path in shards.items() if path.is_file()}
+    samples = [_sample(row, shards[row["shard"]], members[row["shard"]]) for row in rows if row["shard"] in members]
+    missing = tuple(name for name in shards if name not in members)
+    return Biq2021(tuple(samples), len(rows) - len(samples), missing)
+
+
+def _index(shard: Path) -> dict[str, tuple[int, int]]:
+    with tarfile.open(shard) as tar:
+        return {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}
+
+
+def _sample(row: dict[str, str], shard: Path, members: dict[str, tuple[int, int]]) -> Sample:
+    if row["file"] not in members:
+        raise UsageError(f"{shard} has no {row['file']}, which labels.csv promises: is the shard complete?")
+    offset, size = members[row["file"]]
+    return Sample(row["name"], shard, offset, size, float(row["mos"]), row["split"], row["subset"])

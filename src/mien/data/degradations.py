@@ -1,0 +1,168 @@
+"""Degradations with a known strength, each monotone: a larger strength is never a better picture.
+
+Strength runs from 0 (unchanged) to 1 (hardly recognisable). Lengths are in parts of the picture's shorter side, so a
+strength means the same at every size. Every function is deterministic for a seed.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """One step of a chain."""
+
+    kind: str  #: a key of `KINDS`
+    strength: float  #: 0..1
+
+
+def degrade(picture: Image.Image, steps: tuple[Degradation, ...], *, seed: int = 0) -> Image.Image:
+    """Apply the steps in order.
+
+    Args:
+        picture: mode RGB, any size.
+        steps: kinds and strengths; strength 0 leaves the picture as it is.
+        seed: of direction and noise.
+
+    Returns:
+        Mode RGB, the size of `picture`.
+
+    Raises:
+        ValueError: an unknown kind, or a strength outside 0..1.
+    """
+    rng = np.random.default_rng(seed)
+    for step in steps:
+        if step.kind not in KINDS:
+            raise ValueError(f"no degradation {step.kind!r}; there are {', '.join(KINDS)}")
+        if not 0 <= step.strength <= 1:
+            raise ValueError(f"strength of {step.kind} must be in 0..1, not {step.strength}")
+        if step.strength > 0:
+            picture = KINDS[step.kind](picture, step.strength, rng)
+    return picture
+
+
+def attribute_strengths(steps: tuple[Degradation, ...]) -> dict[str, float]:
+    """How much each attribute has suffered, 0..1; two steps on one attribute add up as independent losses."""
+    left = dict.fromkeys(("sharpness", "exposure", "noise", "compression"), 1.0)
+    for step in steps:
+        left[ATTRIBUTE_OF[step.kind]] *= 1 - step.strength
+    return {attribute: 1 - share for attribute, share in left.items()}
+
+
+def _blur(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Defocus: a Gaussian of up to 2 % of the shorter side."""
+    return picture.filter(ImageFilter.GaussianBlur(0.02 * min(picture.size) * strength**1.3))
+
+
+def _motion(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Camera shake: the mean along a line of up to 8 % of the shorter side in a random direction."""
+    length = 0.08 * min(picture.size) * strength
+    angle = rng.uniform(0, np.pi)
+    n = max(2, int(np.ceil(length)) + 1)
+    pad = int(np.ceil(length / 2)) + 1
+    pixels = np.pad(np.asarray(picture, np.float32), ((pad, pad), (pad, pad), (0, 0)), mode="edge")
+    total = np.zeros((picture.height, picture.width, 3), np.float32)
+    for t in np.linspace(-length / 2, length / 2, n):
+        total += _shifted(pixels, pad + t * np.sin(angle), pad + t * np.cos(angle), picture.size)
+    return _image(total / n)
+
+
+def _shifted(
+    pixels: npt.NDArray[np.float32], top: float, left: float, size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """The window of `size` at a fractional position, bilinear."""
+    y, x = int(top), int(left)
+    fy, fx = top - y, left - x
+    w, h = size
+
+    def window(dy: int, dx: int) -> npt.NDArray[np.float32]:
+        return pixels[y + dy : y + dy + h, x + dx : x + dx + w]
+
+    upper = window(0, 0) * (1 - fx) + window(0, 1) * fx
+    lower = window(1, 0) * (1 - fx) + window(1, 1) * fx
+    return upper * (1 - fy) + lower * fy
+
+
+def _downscale(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Too few pixels: down to an eighth and up again."""
+    factor = 1 + 7 * strength
+    small = tuple(max(1, round(side / factor)) for side in picture.size)
+    return picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
+
+
+def _noise(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Sensor noise, partly common to the channels: standard deviation up to 60 of 255, more in the shadows."""
+    pixels = np.asarray(picture, np.float32)
+    grain = rng.standard_normal(pixels.shape, np.float32)
+    grain = 0.6 * grain + 0.8 * rng.standard_normal((*pixels.shape[:2], 1), np.float32)
+    shadows = 1.3 - 0.6 * pixels / 255
+    return _image(pixels + 60 * strength**1.3 * shadows * grain)
+
+
+def _dark(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Under-exposed by up to 4.5 stops, in linear light."""
+    return _exposed(picture, -4.5 * strength)
+
+
+def _bright(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Over-exposed by up to 3 stops, in linear light, clipped."""
+    return _exposed(picture, 3.0 * strength)
+
+
+def _exposed(picture: Image.Image, stops: float) -> Image.Image:
+    linear = (np.arange(256) / 255) ** 2.2 * 2.0**stops
+    curve = np.rint(255 * np.minimum(linear, 1) ** (1 / 2.2)).astype(int).tolist()
+    return picture.point(curve * 3)
+
+
+def _jpeg(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """JPEG, quality 80 down to 4, chroma halved."""
+    return _encoded(picture, "JPEG", quality=round(4 + 76 * (1 - strength) ** 2), subsampling=2)
+
+
+def _webp(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """WebP, quality 80 down to 0."""
+    return _encoded(picture, "WEBP", quality=round(80 * (1 - strength) ** 2), method=2)
+
+
+def _encoded(picture: Image.Image, encoding: str, **options: int) -> Image.Image:
+    stream = io.BytesIO()
+    picture.save(stream, encoding, **options)
+    with Image.open(stream) as decoded:
+        return decoded.convert("RGB")
+
+
+def _image(pixels: npt.NDArray[np.float32]) -> Image.Image:
+    return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+KINDS: dict[str, Callable[[Image.Image, float, Generator], Image.Image]] = {
+    "blur": _blur,
+    "motion": _motion,
+    "downscale": _downscale,
+    "noise": _noise,
+    "dark": _dark,
+    "bright": _bright,
+    "jpeg": _jpeg,
+    "webp": _webp,
+}
+
+ATTRIBUTE_OF: dict[str, str] = {
+    "blur": "sharpness",
+    "motion": "sharpness",
+    "downscale": "sharpness",
+    "noise": "noise",
+    "dark": "exposure",
+    "bright": "exposure",
+    "jpeg": "compression",
+    "webp": "compression",
+}

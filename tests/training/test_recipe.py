@@ -1,0 +1,40 @@
+"""The recipe of the embedded judge, in its quick form, makes a model that scores pictures."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+import mien
+from synthetic import write_backbone, write_biq2021, write_sfhq
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+PORTRAITS = Path(__file__).parents[2] / "examples" / "portraits"
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    spec = importlib.util.spec_from_file_location("embedded_judge", RECIPES / "embedded_judge.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["embedded_judge"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_quick_run_from_pictures_to_scores(recipe, tmp_path):
+    write_biq2021(tmp_path / "data" / "biq2021")
+    write_sfhq(tmp_path / "data" / "sfhq")
+    write_backbone(tmp_path / "net.npz")
+    data = recipe.read(tmp_path / "data", recipe.QUICK)
+    card = recipe.run(recipe.QUICK, data, tmp_path / "net.npz", tmp_path / "work", tmp_path / "out")
+    facts = json.loads(card.read_text())
+    assert facts["training"]["data"][0]["pictures"] == 24
+    assert -1 <= facts["metrics"]["srcc"]["pooled"] <= 1
+    assert facts["metrics"]["onnx_against_torch_max"] < 5e-3
+    scorer = mien.load(card.with_suffix(".onnx"))
+    rows = list(scorer.stream(sorted(PORTRAITS.glob("*.jpg"))))
+    assert {row.status for row in rows} == {"ok"}
+    assert len({round(row.score, 6) for row in rows}) > 1

@@ -1,0 +1,95 @@
+"""The student: reasons follow known strengths, a killed run ends where an uninterrupted one does, ONNX equals torch."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mien.models.judge_net import JudgeNet  # noqa: E402
+from mien.training import student  # noqa: E402
+from mien.training.export import export  # noqa: E402
+from mien.training.student import Lesson, StudentRecipe, attribute_loss  # noqa: E402
+from mien.training.views import Views  # noqa: E402
+
+RECIPE = StudentRecipe(epochs=2, batch_groups=4)
+
+
+def lesson(groups: int = 12) -> Lesson:
+    rng = np.random.default_rng(0)
+    n = 3 * groups
+    lost = np.zeros((n, 4), np.float32)
+    lost[1::3, 0], lost[2::3, 0] = 0.3, 0.8
+    label = np.repeat(rng.uniform(0.3, 0.9, groups), 3).astype(np.float32)
+    pixels = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+    views = Views(pixels, np.repeat(np.arange(groups, dtype=np.int32), 3), label, lost)
+    return Lesson(views, label - 0.3 * lost[:, 0], rng.normal(size=(n, 6)).astype(np.float16))
+
+
+def train(work, recipe=RECIPE):
+    work.mkdir(exist_ok=True)
+    return student.fit([lesson()], recipe, work, validate=lambda net: {})
+
+
+def test_a_clean_picture_pulls_every_attribute_and_another_only_from_above():
+    lost = torch.tensor([[0.6, 0.0, 0.0, 0.0]])
+    predicted = torch.tensor([[0.5, 0.8, 1.0, 1.0]])
+    clean = float(attribute_loss(predicted, lost, torch.tensor([True])))
+    assert clean == pytest.approx((0.1**2 + 0.2**2) / 4)
+    unknown = float(attribute_loss(predicted, lost, torch.tensor([False])))
+    assert unknown == pytest.approx(0.1**2 / 4)
+    below = torch.tensor([[0.3, 0.8, 1.0, 1.0]])
+    assert float(attribute_loss(below, lost, torch.tensor([False]))) == 0
+
+
+def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(tmp_path):
+    whole = train(tmp_path / "whole").state_dict()
+
+    class KilledError(Exception):
+        pass
+
+    def killed(net):
+        raise KilledError
+
+    (tmp_path / "killed").mkdir()
+    first = replace(RECIPE)
+    calls = []
+    with pytest.raises(KilledError):
+        student.fit(
+            [lesson()],
+            first,
+            tmp_path / "killed",
+            validate=lambda net: calls.append(1) or (killed(net) if len(calls) == 2 else {}),
+        )
+    resumed = train(tmp_path / "killed").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_every_epoch_leaves_a_line_of_metrics(tmp_path):
+    train(tmp_path / "run")
+    records = [json.loads(line) for line in (tmp_path / "run" / "student.jsonl").read_text().splitlines()]
+    assert [r["epoch"] for r in records] == [1, 2]
+    assert all(np.isfinite(r["loss_opinion"]) for r in records)
+
+
+def test_the_exported_file_equals_the_network(tmp_path):
+    torch.manual_seed(0)
+    net = JudgeNet(stem=8, widths=(8, 16), depths=(1, 1), hidden=16, teacher_features=4).eval()
+    export(net, tmp_path / "j.onnx", 32)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+    quality, spread, attributes = onnxruntime.InferenceSession(tmp_path / "j.onnx").run(None, {"image": pixels})
+    expected = student.predict(net, pixels)
+    assert quality == pytest.approx(expected.quality.numpy(), abs=2e-3)  # weights are stored in half precision
+    assert spread == pytest.approx(expected.spread.numpy(), abs=2e-3)
+    assert attributes == pytest.approx(100 * expected.attributes.numpy(), abs=0.2)
+
+
+def test_the_network_sees_the_picture_as_a_whole_and_each_on_its_own():
+    net = JudgeNet().eval()
+    pixels = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    together = student.predict(net, pixels).quality
+    alone = torch.cat([student.predict(net, pixels[i : i + 1]).quality for i in range(3)])
+    assert torch.allclose(together, alone, atol=1e-5)
