@@ -97,7 +97,7 @@ def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out:
     face_features = _cached(work / "faces.features.npy", backbone, faces)
     _say(f"{len(photos.picture)} + {len(faces.picture)} views with features")
 
-    master = teacher.fit(photos, photo_features, recipe.teacher)
+    master = _teacher(work / "teacher.npz", photos, photo_features, recipe.teacher)
     teacher_metrics = _agreement(teacher.judge(master, teacher.extract(backbone, whole))[0], data.val_photos)
     _say(f"teacher {teacher_metrics}")
     lessons = [
@@ -125,6 +125,12 @@ def _cached(path: Path, backbone: MobileNetV2Features, seen: Views) -> npt.NDArr
     if not path.is_file() or len(np.load(path, mmap_mode="r")) != len(seen.picture):
         np.save(path, teacher.extract(backbone, seen.pixels))
     return np.load(path)
+
+
+def _teacher(path: Path, seen: Views, features: npt.NDArray[np.float16], recipe: TeacherRecipe) -> teacher.Teacher:
+    if not path.is_file():
+        teacher.save(teacher.fit(seen, features, recipe), path)
+    return teacher.load(path, recipe)
 
 
 def _agreement(predicted: npt.NDArray[Any], samples: Sequence[Sample]) -> dict[str, float]:

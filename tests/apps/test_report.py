@@ -314,7 +314,9 @@ def test_written_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         with pytest.raises(OSError, match="no space left"):
             write_report([row("b.jpg", 5.0)], out, title="second", thumbnails=False)
     assert out.read_bytes() == before and list(tmp_path.iterdir()) == [out]
-    write_report([row("b.jpg", 5.0)], out, title="second", thumbnails=False)
+    with out.open("rb") as reader:
+        write_report([row("b.jpg", 5.0)], out, title="second", thumbnails=False)
+        assert reader.read() == before  # replaced, not written over
     assert block(out.read_text(encoding="utf-8"))["title"] == "second" and list(tmp_path.iterdir()) == [out]
 
 

@@ -43,7 +43,7 @@ def test_the_seed_decides_chance(portrait, kind):
     assert distance(degrade(portrait, step, seed=1), degrade(portrait, step, seed=2)) > 1
 
 
-@pytest.mark.parametrize("kind", ["blur", "motion", "downscale"])
+@pytest.mark.parametrize("kind", ["blur", "motion"])
 def test_lengths_are_relative_to_the_picture(portrait, kind):
     """Degrading and shrinking commute, as nearly as pixels allow."""
     half = (portrait.width // 2, portrait.height // 2)

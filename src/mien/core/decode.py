@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-import threading
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image
 from mien.core.colour import flatten, to_srgb
 from mien.core.errors import UnreadableImageError
 from mien.core.files import Reader, one_line, open_regular
+from mien.core.memory import one_at_a_time
 from mien.core.png import essential_chunks, has_bulk
 from mien.core.quiet import hush, hush_libtiff, quiet
 from mien.core.sniff import FORMATS, HEAD_BYTES, SUFFIXES, identify, refuse, refuse_raw
@@ -77,7 +77,6 @@ _MAX_HEADER_BYTES = 12 * 2**20  # Pillow joins the segments of a JPEG header in 
 _BIG_PX = 24_000_000
 _TILE_PX = 4096 * 4096
 _BAND_PX = 2_000_000
-_one_big_at_a_time = threading.Lock()
 _OURS = (UnreadableImageError, Image.DecompressionBombError, MemoryError)  # `decode` knows what they mean
 
 hush(Image)
@@ -187,12 +186,14 @@ def _read(fp: Reader, form: str, enough_px: int | None, limits: Limits) -> Pictu
             _ask_for_less(im, form, enough_px)
         progressive = form == "JPEG" and "progressive" in im.info  # keeps all coefficients, at any scale
         with _turn(size[0] * size[1] if progressive else im.width * im.height):
-            reduced = im.size if form in ("JPEG", "JPEG2000") else None
-            im.load()
-            if reduced is None and im.size != size:  # some headers are only roughly right
-                size = im.size
-                _check_size(size, limits)
-            return _finish(im, size, enough_px)
+            try:
+                im.load()
+                if form not in ("JPEG", "JPEG2000"):  # these may be reduced; some other headers are only roughly right
+                    size = im.size
+                    _check_size(size, limits)
+                return _finish(im, size, enough_px)
+            finally:
+                Image.Image.close(im)  # the full-size pixels go before the next one's turn; the file stays open
 
 
 def _plugin(form: str, fp: Reader) -> Image.Image:
@@ -254,9 +255,8 @@ def _reducible(size: tuple[int, int], halvings: int, enough_px: int) -> bool:
 # ---- pixels
 
 
-def _turn(pixels: int) -> Any:
-    """The wait for one's turn, for pictures that need much memory."""
-    return _one_big_at_a_time if pixels > _BIG_PX else nullcontext()
+def _turn(pixels: int) -> AbstractContextManager[None]:
+    return one_at_a_time() if pixels > _BIG_PX else nullcontext()
 
 
 def _finish(im: Image.Image, size: tuple[int, int], enough_px: int | None) -> Picture:

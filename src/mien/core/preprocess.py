@@ -1,4 +1,4 @@
-"""From a decoded picture to the tensor that a network reads. Each network has one `Preprocess`; it is part of its card."""
+"""From a decoded picture to the tensor that a network reads: one `Preprocess` per network, part of its card."""
 
 from __future__ import annotations
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args, Literal
+from typing import Any, Literal, get_args
 
-Status = Literal[
-    "ok", "no_face", "decode_error", "unsupported", "too_large", "too_small", "missing", "model_error"
-]
+Status = Literal["ok", "no_face", "decode_error", "unsupported", "too_large", "too_small", "missing", "model_error"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 ATTRIBUTES: tuple[str, ...] = ("sharpness", "exposure", "noise", "compression")
@@ -54,7 +52,7 @@ class Score:
 
         if self.status != "ok":
             return f"<b>{escape(self.status)}</b> {escape(self.error)}"
-        cells = [("score", f"<b>{self.score:.1f}</b> ({self.score_lo:.0f}–{self.score_hi:.0f})")]
+        cells = [("score", f"<b>{self.score:.1f}</b> ({self.score_lo:.0f} to {self.score_hi:.0f})")]
         if self.percentile is not None:
             cells.append(("percentile", f"{self.percentile:.0f}"))
         cells += [(a, f"{getattr(self, a):.0f}") for a in ATTRIBUTES if getattr(self, a) is not None]

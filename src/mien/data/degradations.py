@@ -1,7 +1,8 @@
 """Degradations with a known strength, each monotone: a larger strength is never a better picture.
 
-Strength runs from 0 (unchanged) to 1 (hardly recognisable). Lengths are in parts of the picture's shorter side, so a
-strength means the same at every size. Every function is deterministic for a seed.
+Strength runs from 0 (unchanged) to 1 (hardly recognisable). Blur and motion are in parts of the picture's shorter side,
+so that a strength means the same at every size; downscaling, noise and encoders work on pixels as they are. Every
+function is deterministic for a seed.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from mien.core.types import ATTRIBUTES
+
 Generator = np.random.Generator
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def degrade(picture: Image.Image, steps: tuple[Degradation, ...], *, seed: int =
 
 def attribute_strengths(steps: tuple[Degradation, ...]) -> dict[str, float]:
     """How much each attribute has suffered, 0..1; two steps on one attribute add up as independent losses."""
-    left = dict.fromkeys(("sharpness", "exposure", "noise", "compression"), 1.0)
+    left = dict.fromkeys(ATTRIBUTES, 1.0)
     for step in steps:
         left[ATTRIBUTE_OF[step.kind]] *= 1 - step.strength
     return {attribute: 1 - share for attribute, share in left.items()}
@@ -76,15 +81,13 @@ def _motion(picture: Image.Image, strength: float, rng: Generator) -> Image.Imag
     return _image(total / n)
 
 
-def _shifted(
-    pixels: npt.NDArray[np.float32], top: float, left: float, size: tuple[int, int]
-) -> npt.NDArray[np.float32]:
+def _shifted(pixels: Floats, top: float, left: float, size: tuple[int, int]) -> Floats:
     """The window of `size` at a fractional position, bilinear."""
     y, x = int(top), int(left)
     fy, fx = top - y, left - x
     w, h = size
 
-    def window(dy: int, dx: int) -> npt.NDArray[np.float32]:
+    def window(dy: int, dx: int) -> Floats:
         return pixels[y + dy : y + dy + h, x + dx : x + dx + w]
 
     upper = window(0, 0) * (1 - fx) + window(0, 1) * fx
@@ -95,7 +98,7 @@ def _shifted(
 def _downscale(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
     """Too few pixels: down to an eighth and up again."""
     factor = 1 + 7 * strength
-    small = tuple(max(1, round(side / factor)) for side in picture.size)
+    small = (max(1, round(picture.width / factor)), max(1, round(picture.height / factor)))
     return picture.resize(small, Image.Resampling.BOX).resize(picture.size, Image.Resampling.BICUBIC)
 
 
@@ -141,7 +144,7 @@ def _encoded(picture: Image.Image, encoding: str, **options: int) -> Image.Image
         return decoded.convert("RGB")
 
 
-def _image(pixels: npt.NDArray[np.float32]) -> Image.Image:
+def _image(pixels: Floats) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 

@@ -52,6 +52,9 @@ def mae(predicted: npt.ArrayLike, mos: npt.ArrayLike) -> float:
     return float(np.mean(np.abs(x - y)))
 
 
+METRICS: dict[str, Metric] = {"srcc": srcc, "plcc": plcc, "krcc": krcc, "rmse": rmse, "mae": mae}
+
+
 def inside_groups(
     metric: Metric, predicted: npt.ArrayLike, mos: npt.ArrayLike, groups: npt.ArrayLike
 ) -> dict[str, float]:
@@ -60,9 +63,9 @@ def inside_groups(
     Raises:
         ValueError: as the metric does, with the name of the group.
     """
-    x, y, g = np.asarray(predicted), np.asarray(mos), np.asarray(groups)
+    x, y, g = np.asarray(predicted), np.asarray(mos), np.asarray(groups).astype(str)
     result = {}
-    for name in sorted({str(v) for v in g}):
+    for name in np.unique(g).tolist():
         inside = g == name
         try:
             result[name] = metric(x[inside], y[inside])
@@ -79,7 +82,9 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of a statistic of n rows, rows drawn with replacement.
+    """Percentile interval of any statistic of n rows, rows drawn with replacement, one draw at a time.
+
+    For the metrics of this module `resampling.bootstrap_pairs` gives all draws at once.
 
     Args:
         statistic: from (n,) row numbers to a number.

@@ -80,8 +80,8 @@ class JudgeNet(nn.Module):
         pooled = []
         for stage in self.stages:
             x = stage(x)
-            mean = x.mean((2, 3))
-            pooled += [mean, ((x - mean[:, :, None, None]).square().mean((2, 3)) + 1e-5).sqrt()]
+            variance, mean = torch.var_mean(x.flatten(2).float(), 2, correction=0)
+            pooled += [mean, (variance + 1e-5).sqrt()]
         e = self.embed(torch.cat(pooled, dim=1))
         return Judgement(
             quality=self.quality(e).squeeze(1),

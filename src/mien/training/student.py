@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from mien.training.views import GROUP, Views
 class StudentRecipe:
     """How the student is trained; an epoch is one pass over all groups of views."""
 
-    epochs: int = 12
+    epochs: int = 9
     batch_groups: int = 24
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
@@ -82,6 +82,7 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     net = JudgeNet(teacher_features=lessons[0].features.shape[1])
+    net = net.to(memory_format=torch.channels_last)  # as the pixels come; a quarter faster on a CPU
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
     )
@@ -105,11 +106,15 @@ def fit(
         names = ("opinion", "features", "ladder", "attributes", "spread")
         record = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
         record |= {f"loss_{name}": round(float(v) / per_epoch, 5) for name, v in zip(names, sums, strict=True)}
-        record |= validate(average.module.eval())
+        record |= validate(_network(average))
         with (work / "student.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
         _save(checkpoint, parts, epoch + 1)
-    return average.module.eval()
+    return _network(average)
+
+
+def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:
+    return cast("JudgeNet", average.module).eval()
 
 
 def predict(net: JudgeNet, pixels: npt.NDArray[np.uint8], batch: int = 100) -> Judgement:

@@ -101,7 +101,7 @@ def fit(views: Views, features: npt.NDArray[np.float16], recipe: TeacherRecipe) 
             rows = (groups[:, None] * GROUP + np.arange(GROUP)).ravel()
             x = torch.from_numpy(features[rows].astype(np.float32))
             label, lost = torch.from_numpy(views.label[rows]), torch.from_numpy(views.lost[rows])
-            loss = sum(_member_loss(q, label, lost, recipe) for q in teacher(x))
+            loss = torch.stack([_member_loss(q, label, lost, recipe) for q in teacher(x)]).sum()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -125,6 +125,19 @@ def judge(
 def save(teacher: Teacher, path: Path) -> None:
     """Weights as .npz, no pickle."""
     np.savez(path, **{name: value.numpy() for name, value in teacher.state_dict().items()})
+
+
+def load(path: Path, recipe: TeacherRecipe) -> Teacher:
+    """What `save` wrote for the same recipe, in evaluation mode.
+
+    Raises:
+        RuntimeError: the file is of another recipe.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        state = {name: torch.from_numpy(file[name]) for name in file}
+    teacher = Teacher(state["mean"], state["scale"], state["components"], recipe)
+    teacher.load_state_dict(state)
+    return teacher.eval()
 
 
 def _member_loss(quality: Tensor, label: Tensor, lost: Tensor, recipe: TeacherRecipe) -> Tensor:
