@@ -155,6 +155,70 @@ def cost(
         typer.echo(f"file        {counted.bytes / 1e6:.2f} MB")
 
 
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="CSV: image (or video), score.")],
+    labels: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV: image (or video), label, and the protocol's grouping column.")
+    ],
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="A protocol of docs/protocols.md, for example plain.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE|-", help="Write the result as JSON, too; - is stdout only.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=THEIRS", help="Our column is called THEIRS in a file.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only labels with this value, e.g. split=test.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Show groups of this column, whatever the protocol groups by.")
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(metavar="logistic4|logistic5", help="Fit before PLCC, RMSE and MAE; needs --fit-on.")
+    ] = None,
+    fit_on: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="The labels that the fit may see.")
+    ] = None,
+    cost: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON of 'mien cost --json', for the budget of a challenge.")
+    ] = None,
+    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="Predictions are distances.")] = False,
+    undefined: Annotated[
+        str, typer.Option(metavar="raise|zero", help="What constant predictions give: an error, or 0.")
+    ] = "raise",
+    resample: Annotated[
+        str | None, typer.Option(metavar="groups|rows", help="What the bootstrap draws; without it the protocol's.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap; 0 = no intervals.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+) -> None:
+    """One number, as a published challenge computes it: per group and in total, with 95 % bootstrap intervals.
+
+    Files are joined by name; missing, doubled and extra names are errors that list them. Needs the extra "evaluate".
+    """
+    from mien.apps.evaluate_command import EvaluateOptions, evaluate_table
+
+    options = EvaluateOptions(
+        predictions=predictions,
+        labels=labels,
+        protocol=protocol,
+        json=json_file,
+        columns=tuple(column or ()),
+        where=tuple(where or ()),
+        group=group,
+        fit=fit,
+        fit_on=tuple(fit_on or ()),
+        cost=cost,
+        lower_is_better=lower_is_better,
+        undefined=undefined,
+        resample=resample,
+        draws=draws,
+        seed=seed,
+    )
+    raise typer.Exit(evaluate_table(options))
+
+
 def main() -> None:
     """Run the command line; ends the process. Whatever happens is one line on stderr, never a traceback."""
     debug = bool(os.environ.get("MIEN_DEBUG"))

@@ -13,6 +13,21 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 BLOCK = 128  #: rows at most that are compared through a matrix product
+_BATCH = 8  #: draws per matrix product: small enough that BLAS starts no threads, which on a busy machine cost 10 times
+
+
+def times(counts: Array, matrix: Array) -> Array:
+    """counts (..., draws, n) @ matrix (..., n, k), in products that are too small for the threads of BLAS."""
+    draws = counts.shape[-2]
+    whole = draws - draws % _BATCH
+    product = np.empty((*counts.shape[:-1], matrix.shape[-1]))
+    shape = (*counts.shape[:-2], -1, _BATCH, counts.shape[-1])
+    if whole:
+        batches = counts[..., :whole, :].reshape(shape) @ matrix[..., None, :, :]
+        product[..., :whole, :] = batches.reshape(*counts.shape[:-2], whole, -1)
+    if whole < draws:
+        product[..., whole:, :] = counts[..., whole:, :] @ matrix
+    return product
 
 
 class WeightedConcordance:
@@ -41,7 +56,7 @@ class WeightedConcordance:
         weight = np.zeros((len(counts), self._size))
         weight[:, : counts.shape[1]] = counts[:, self._order]
         blocks = np.moveaxis(weight.reshape(len(counts), self._blocks, -1), 0, 1)
-        total = np.einsum("bci,bci->c", blocks @ self._inverted, blocks)
+        total = np.einsum("bci,bci->c", times(blocks, self._inverted), blocks)
         for order, left, segments in self._merges:
             moved = weight[:, order]
             below = np.cumsum((moved * ~left).reshape(len(counts), segments, -1), axis=2).reshape(moved.shape)
@@ -52,7 +67,7 @@ class WeightedConcordance:
     def tied(self, counts: Array) -> Array:
         """Pairs tied on both sides, copies of one row among them, for counts (draws, n): (draws,)."""
         together = np.add.reduceat(counts[:, self._order], self._joint, axis=1)
-        return np.einsum("ci,ci->c", together, together - 1) / 2
+        return (np.einsum("ci,ci->c", together, together) - together.sum(axis=1)) / 2
 
 
 def _merge(values: Array, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], int]:

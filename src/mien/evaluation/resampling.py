@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mien.evaluation.concordance import WeightedConcordance
+from mien.evaluation.concordance import WeightedConcordance, times
 from mien.evaluation.correlation import METRICS, plcc
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
-CHUNK = 1 << 18  #: counts that are held at a time; bounds the memory whatever the number of draws
+CHUNK = 1 << 16  #: counts that are held at a time; bounds the memory whatever the number of draws
 _CANCELLED = 1e-6  #: of the variance of all rows; below it sums of squares lose digits, and a draw is done directly
 
 
@@ -58,9 +58,9 @@ class Resampled:
                 case "plcc":
                     result[metric] = self._plcc(counts)
                 case "rmse":
-                    result[metric] = np.sqrt(counts @ (self.x - self.y) ** 2 / counts.sum(axis=1))
+                    result[metric] = np.sqrt(_mean(counts, (self.x - self.y) ** 2))
                 case "mae":
-                    result[metric] = counts @ np.abs(self.x - self.y) / counts.sum(axis=1)
+                    result[metric] = _mean(counts, np.abs(self.x - self.y))
                 case _:
                     raise ValueError(f"no metric {metric!r}: {', '.join(METRICS)}")
         return result
@@ -70,7 +70,7 @@ class Resampled:
         twice_x, twice_y = self._ranks_x.twice_ranks(tied_x), self._ranks_y.twice_ranks(tied_y)
         twice_x *= counts
         covariance = np.einsum("ci,ci->c", twice_x, twice_y) - n * (n + 1) ** 2  # of doubled ranks: whole numbers
-        spread_x, spread_y = (((n**3 - n) - np.einsum("ci,ci,ci->c", t, t - 1, t + 1)) / 3 for t in (tied_x, tied_y))
+        spread_x, spread_y = ((n**3 - np.einsum("ci,ci->c", t * t, t)) / 3 for t in (tied_x, tied_y))
         return _ratio(covariance, spread_x * spread_y)
 
     def _krcc(self, counts: Array, tied_x: Array, tied_y: Array) -> Array:
@@ -78,7 +78,7 @@ class Resampled:
             self._concordance = WeightedConcordance(self.x, self.y)
         n = counts.sum(axis=1)
         pairs = n * (n - 1) / 2
-        ties_x, ties_y = (np.einsum("ci,ci->c", t, t - 1) / 2 for t in (tied_x, tied_y))
+        ties_x, ties_y = ((np.einsum("ci,ci->c", t, t) - n) / 2 for t in (tied_x, tied_y))
         both = self._concordance.tied(counts)
         balance = pairs - ties_x - ties_y + both - 2 * self._concordance.discordant(counts)
         return _ratio(balance, (pairs - ties_x) * (pairs - ties_y))
@@ -86,7 +86,7 @@ class Resampled:
     def _plcc(self, counts: Array) -> Array:
         x, y = _standard(self.x), _standard(self.y)
         n = counts.sum(axis=1)
-        mean_x, mean_y, xx, yy, xy = (counts @ np.stack([x, y, x * x, y * y, x * y], axis=1)).T / n
+        mean_x, mean_y, xx, yy, xy = times(counts, np.stack([x, y, x * x, y * y, x * y], axis=1)).T / n
         spread_x, spread_y = xx - mean_x**2, yy - mean_y**2
         result = _ratio(xy - mean_x * mean_y, spread_x * spread_y)
         for draw in np.flatnonzero(np.minimum(spread_x, spread_y) < _CANCELLED):
@@ -179,6 +179,10 @@ def interval(values: Array, level: float = 0.95) -> tuple[float, float] | None:
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _mean(counts: Array, values: Array) -> Array:
+    return times(counts, values[:, None])[:, 0] / counts.sum(axis=1)
 
 
 def _ratio(covariance: Array, spreads: Array) -> Array:

@@ -32,7 +32,7 @@ from mien.training.views import GROUP, Views
 class StudentRecipe:
     """How the student is trained; an epoch is one pass over all groups of views."""
 
-    epochs: int = 9
+    epochs: int = 7
     batch_groups: int = 24
     learning_rate: float = 2e-3
     weight_decay: float = 0.02

@@ -1,0 +1,72 @@
+"""Every block of the README runs as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language, in order."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [block for found, block in fenced if found == language]
+
+
+def command_lines() -> list[str]:
+    lines = [line.split("  #")[0].rstrip() for block in blocks("") for line in block.splitlines()]
+    return [line for line in lines if re.match(r"(find .*\| )?mien ", line)]
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the README speaks of, and `mien` on its PATH."""
+    folder = tmp_path_factory.mktemp("album")
+    for name in ("photos", "shoot", "bin"):
+        (folder / name).mkdir()
+    portraits = ROOT / "examples" / "portraits"
+    for target in ("photos/a.jpg", "photos/b.jpg", "shoot/c.jpg"):
+        shutil.copy(portraits / "portrait.jpg", folder / target)
+    shutil.copy(portraits / "dark.jpg", folder / "me.png")
+    script = folder / "bin" / "mien"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mien "$@"\n')
+    script.chmod(0o755)
+    return folder
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the command lines are for a POSIX shell")
+def test_every_command_line_runs(album: Path):
+    lines = command_lines()
+    assert len(lines) >= 6
+    path = f"{album / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    for line in lines:
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=album, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout or "--out" in line, line
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_every_python_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(ROOT)
+    exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+def test_the_two_commands_that_ci_runs_are_there():
+    for name in ("score", "test"):
+        assert f"<!-- command: {name} -->\n```\n" in README
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_every_link_into_the_repository_leads_somewhere(link: str):
+    assert (ROOT / link).exists()
