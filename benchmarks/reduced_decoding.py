@@ -64,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, help="folder of JPEGs of about 512 px")
     parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--model", help="name or .onnx file instead of the embedded judge")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -71,8 +72,8 @@ def main() -> None:
         paths = generated(folder, args.pictures - sheets)
         if args.photographs:
             paths += contact_sheets(folder, args.photographs, sheets)
-        default = np.array([row.score for row in mien.Scorer().stream(paths)])
-        exact = np.array([row.score for row in mien.Scorer(exact=True).stream(paths)])
+        default = np.array([row.score for row in mien.Scorer(args.model).stream(paths)])
+        exact = np.array([row.score for row in mien.Scorer(args.model, exact=True).stream(paths)])
     change = np.abs(default - exact)
     print(f"{len(paths)} pictures, scores {exact.min():.1f} .. {exact.max():.1f}")
     print(f"change: largest {change.max():.3f}, 95 % below {np.quantile(change, 0.95):.3f}, mean {change.mean():.3f}")

@@ -33,6 +33,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The judges that score pictures.")
 app.add_typer(models_app, name="models")
+challenge_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Run a challenge: make, score, publish.")
+app.add_typer(challenge_app, name="challenge")
 
 
 def _print_version(wanted: bool) -> None:
@@ -135,24 +137,28 @@ def models_show(
 def cost(
     model: Annotated[str, typer.Argument(metavar="NAME|FILE.onnx", help="A name of 'mien models list', or a file.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    time: Annotated[bool, typer.Option("--time/--no-time", help="Measure the time of a picture.")] = True,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Timed runs; without it up to 100, for at most about 3 seconds.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads; without it what the machine has.")] = None,
 ) -> None:
-    """What one picture costs: multiply-accumulates, parameters, size of the file; counted, not quoted.
+    """What one picture costs: multiply-accumulates, parameters, size of the file, time; counted, not quoted.
 
     One multiply-accumulate (MAC) is one product of a convolution or a matrix product, everything that runs for one
-    picture included; two FLOPs make a MAC. Needs the extra "cost".
+    picture included; biases, activations, pooling and normalisation are not counted. Two FLOPs make a MAC. Papers
+    disagree: some print MACs under the name FLOPs, some print 2 MACs, and counters that hook into modules miss matrix
+    products that are called as functions. The time is that of the network alone, one picture at a time, without
+    decoding: the median, and the range from 5 % to 95 % of the runs. Needs the extra "cost".
     """
     import json
 
-    from mien.runtime.cost import count
+    from mien.runtime.cost import cost_lines, cost_record, count, measure
     from mien.runtime.judge import find_model
 
-    counted = count(find_model(model))
-    if as_json:
-        typer.echo(json.dumps({"macs": counted.macs, "parameters": counted.parameters, "bytes": counted.bytes}))
-    else:
-        typer.echo(f"MACs        {counted.macs / 1e9:.4f} G for one picture")
-        typer.echo(f"parameters  {counted.parameters / 1e6:.4f} M")
-        typer.echo(f"file        {counted.bytes / 1e6:.2f} MB")
+    path = find_model(model)
+    counted, timed = count(path), measure(path, runs=runs, threads=threads) if time else None
+    typer.echo(json.dumps(cost_record(counted, timed)) if as_json else "\n".join(cost_lines(counted, timed)))
 
 
 @app.command()
@@ -217,6 +223,137 @@ def evaluate(
         seed=seed,
     )
     raise typer.Exit(evaluate_table(options))
+
+
+@app.command()
+def leaderboard(
+    name: Annotated[
+        str, typer.Argument(metavar="PROTOCOL|CHALLENGE", help="A protocol, or the folder of a challenge.")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="One CSV a submission; NAME.cost.json beside NAME.csv.")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The labels; without it DIR/labels.csv. A challenge has its own."),
+    ] = None,
+    out: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Write FILE.html, .md, .csv or .json; may be repeated.")
+    ] = None,
+    published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE|all|none", help="Set this published table among the submissions: its labels are the same."
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=THEIRS", help="Our column is called THEIRS in a file.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only labels with this value, e.g. split=test.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Show groups of this column, whatever the protocol groups by.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the board.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the data in the JSON records.")] = None,
+    alpha: Annotated[float, typer.Option(help="Chance of any false difference on the whole board.")] = 0.05,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap; 0 = no intervals, no groups.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No table, only errors.")] = False,
+) -> None:
+    """Rank many submissions: intervals, groups that cannot be told apart, cost, and what was published.
+
+    Every pair is compared by a paired bootstrap, corrected by Holm's method. Submissions that share a letter do not
+    differ. Exit code 3: some submissions were refused, each is named. Needs the extra "evaluate".
+    """
+    from mien.apps.leaderboard_command import LeaderboardOptions, make_leaderboard
+
+    options = LeaderboardOptions(
+        name=name,
+        folder=folder,
+        labels=labels,
+        out=tuple(out or ()),
+        columns=tuple(column or ()),
+        where=tuple(where or ()),
+        group=group,
+        published=published,
+        title=title,
+        dataset=dataset,
+        alpha=alpha,
+        draws=draws,
+        seed=seed,
+        quiet=quiet,
+    )
+    raise typer.Exit(make_leaderboard(options))
+
+
+@challenge_app.command("new")
+def challenge_new(
+    folder: Annotated[Path, typer.Argument(metavar="NAME", help="Folder to make; its name is that of the challenge.")],
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="A protocol of docs/protocols.md, for example plain.")],
+    labels: Annotated[Path, typer.Option(metavar="FILE", help="All labels, as 'mien evaluate' takes them.")],
+    public_share: Annotated[
+        float, typer.Option(help="Share of the labels that is published; whole groups where the protocol has them.")
+    ] = 0.3,
+    public_where: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Instead: labels with this value are public.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Use only labels with this value.")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=THEIRS", help="Our column is called THEIRS in the file.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="Show groups of this column.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split.")] = 0,
+    codabench: Annotated[
+        Path | None, typer.Option(metavar="FILE.zip", help="Write the bundle for Codabench, too.")
+    ] = None,
+) -> None:
+    """Make a challenge from a label file: splits, public labels, hidden labels in a folder of their own, README."""
+    from mien.apps.challenge_command import NewOptions, new_challenge
+
+    options = NewOptions(
+        folder=folder,
+        protocol=protocol,
+        labels=labels,
+        public_share=public_share,
+        public_where=tuple(public_where or ()),
+        where=tuple(where or ()),
+        columns=tuple(column or ()),
+        group=group,
+        seed=seed,
+        codabench=codabench,
+    )
+    raise typer.Exit(new_challenge(options))
+
+
+@challenge_app.command("score")
+def challenge_score(
+    submission: Annotated[Path, typer.Argument(metavar="SUBMISSION", help="A .csv, or a .zip with one .csv in it.")],
+    challenge: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the challenge.")],
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")] = None,
+    cost: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="JSON of 'mien cost --json', for the budget of a challenge.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap; 0 = no intervals.")] = 10_000,
+) -> None:
+    """Score a submission. Exit code 0: there is a result; 2: refused, every reason is listed on stderr."""
+    from mien.apps.challenge_command import score_submission
+
+    raise typer.Exit(score_submission(submission, challenge, json_file=json_file, cost=cost, draws=draws))
+
+
+@challenge_app.command("codabench")
+def challenge_codabench(
+    challenge: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the challenge.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.zip", help="The bundle; holds the hidden labels.")],
+) -> None:
+    """Write a bundle for Codabench, whose scoring program is the code of this command line."""
+    from mien.apps.challenge_command import bundle
+
+    raise typer.Exit(bundle(challenge, out))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -78,6 +78,8 @@ def evaluated(options: EvaluateOptions) -> Result:
     from mien.evaluation.tables import read_labels, read_predictions
 
     protocol = protocols.load(options.protocol)
+    if options.group:
+        protocol = replace(protocol, group=options.group)
     columns, where = pairs(options.columns, "--column"), pairs(options.where, "--where")
     return evaluate(
         read_predictions(options.predictions, protocol, columns=columns),

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Limits:
 
     bytes: int = 16_000_000
     rows: int = 200_000
-    columns: int = 16
+    columns: int = 32
     cell: int = 500
 
 
@@ -129,7 +130,7 @@ def _only_table(data: bytes, limits: Limits) -> bytes:
                 table = file.read(limits.bytes + 1)
                 if len(table) <= limits.bytes:
                     file.read(1)  # the end: the checksum is compared
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, zipfile.zlib.error):  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError, zlib.error):
         raise _Refused("it is a damaged zip file") from None
     if len(table) > limits.bytes:
         raise _Refused(f"the table in the zip is larger than {limits.bytes:,} bytes")
@@ -219,7 +220,9 @@ def _predictions(shown: str, name_column: str, header: list[str], rows: list[lis
         reasons.append(f"{name_column} is empty: {listed(empty, 'row')}")
     if doubled := [name for name, n in Counter(names).items() if n > 1 and name]:
         reasons.append(f"more than one score for {listed(doubled)}")
-    bad = [f"row {i}: {row[score_at]!r:.40}" for i, (row, s) in enumerate(zip(rows, scores, strict=True), 2) if s is None]
+    bad = [
+        f"row {i}: {row[score_at]!r:.40}" for i, (row, s) in enumerate(zip(rows, scores, strict=True), 2) if s is None
+    ]
     if bad:
         reasons.append(f"score is not a plain finite number: {listed(bad, 'row')}")
     if reasons:

@@ -179,7 +179,8 @@ def _values(found: Curve, protocol: Protocol) -> dict[str, float]:
 def _reestimated(quality: Array, similarity: Array, mated: Flags, protocol: Protocol) -> Computed:
     """The threshold is found again on the pairs that remain, at every step; trapezoids. Equal qualities stay together.
 
-    A step at which the FMR can no longer be resolved ends the curve.
+    Raises:
+        UsageError: the pairs that remain at a step cannot resolve the FMR, or hold no mated one.
     """
     limit, step = float(protocol.settings["limit"]), float(protocol.settings["step"])
     rising = np.sort(quality)
@@ -188,15 +189,12 @@ def _reestimated(quality: Array, similarity: Array, mated: Flags, protocol: Prot
         kept = quality >= rising[min(int(np.floor(r * len(rising) + 1e-9)), len(rising) - 1)]
         try:
             threshold = _threshold(similarity[kept], mated[kept], protocol.settings)
-        except ValueError:
-            break
+        except ValueError as error:
+            raise UsageError(f"after {r:.0%} of the pairs are discarded: {error}") from error
         if not (kept & mated).any():
-            break
+            raise UsageError(f"after {r:.0%} of the pairs are discarded no mated one remains")
         steps.append(float(r))
         fnmr.append(float(np.mean(similarity[kept & mated] < threshold)))
-    reached = steps[-1]
-    notes = ["no intervals: the threshold moves with every step"]
-    if reached < limit - step / 2:
-        notes.append(f"the curve ends at {reached:g} instead of {limit:g}: too few non-mated pairs remain beyond it")
-    extras = {"curve": {"discarded": steps, "fnmr": fnmr}, "reached": reached}
-    return Computed({"pauc": float(trapezoid(fnmr, steps))}, {}, {}, extras, resampling="none", notes=tuple(notes))
+    notes = ("no intervals: the threshold moves with every step",)
+    extras = {"curve": {"discarded": steps, "fnmr": fnmr}}
+    return Computed({"pauc": float(trapezoid(fnmr, steps))}, {}, {}, extras, resampling="none", notes=notes)

@@ -40,7 +40,7 @@ class Logistic:
 class _Method:
     curve: Callable[[Array, Sequence[float]], Array]
     starts: Callable[[Array, Array], list[list[float]]]
-    bounds: tuple[list[float], list[float]]
+    size: int  # parameters
     original: Callable[[Sequence[float]], Sequence[float]]  # parameters that are searched -> β of `curve`
 
 
@@ -63,7 +63,7 @@ def fit(method: str, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> Logistic:
         raise ValueError(f"need two lists of one length, not shapes {x.shape} and {y.shape}")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError("a value is missing or not finite")
-    needed, different = len(METHODS[method].bounds[0]) + 1, len(np.unique(x))
+    needed, different = METHODS[method].size + 1, len(np.unique(x))
     if different < needed:
         raise ValueError(f"{method} needs at least {needed} different predictions, not {different}")
     return _fit(METHODS[method], method, x, y)
@@ -73,11 +73,7 @@ def _fit(kind: _Method, method: str, x: Array, y: Array) -> Logistic:
     centre_x, scale_x = x.mean(), x.std()
     centre_y, scale_y = y.mean(), y.std() or 1.0
     u, v = (x - centre_x) / scale_x, (y - centre_y) / scale_y
-    low, high = kind.bounds
-    fits = [
-        least_squares(lambda p: kind.curve(u, kind.original(p)) - v, np.clip(start, low, high), bounds=(low, high))
-        for start in kind.starts(u, v)
-    ]
+    fits = [least_squares(lambda p: kind.curve(u, kind.original(p)) - v, s, method="lm") for s in kind.starts(u, v)]
     best = min(fits, key=lambda found: found.cost)
     beta = _in_units(method, kind.original(best.x), centre_x, scale_x, centre_y, scale_y)
     rmse = float(np.sqrt(np.mean((kind.curve(x, beta) - y) ** 2)))
@@ -124,8 +120,8 @@ METHODS: dict[str, _Method] = {
     "logistic4": _Method(
         _curve4,
         _starts4,
-        ([-np.inf, -np.inf, -np.inf, -_STEEPEST], [np.inf, np.inf, np.inf, _STEEPEST]),
-        lambda p: (p[0], p[1], p[2], float(np.exp(-p[3]))),
+        4,
+        lambda p: (p[0], p[1], p[2], float(np.exp(-_STEEPEST * np.tanh(p[3] / _STEEPEST)))),
     ),
-    "logistic5": _Method(_curve5, _starts5, ([-np.inf] * 5, [np.inf] * 5), lambda p: p),
+    "logistic5": _Method(_curve5, _starts5, 5, lambda p: p),
 }

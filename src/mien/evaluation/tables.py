@@ -173,9 +173,8 @@ def listed(items: Sequence[str], noun: str = "name") -> str:
     """How many there are, and the first of them."""
     more = len(items) - LISTED
     shown = ", ".join(one_line(item) for item in items[:LISTED])
-    return (
-        f"{len(items):,} {noun}{'' if len(items) == 1 else 's'} ({shown}{f', and {more:,} more' if more > 0 else ''})"
-    )
+    rest = f", and {more:,} more" if more > 0 else ""
+    return f"{len(items):,} {noun}{'' if len(items) == 1 else 's'} ({shown}{rest})"
 
 
 class _Table:

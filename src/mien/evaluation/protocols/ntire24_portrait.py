@@ -41,9 +41,7 @@ PROTOCOL = Protocol(
         Unknown(
             "a scene in which all predictions are equal", "an error with its name; --undefined zero counts it as 0"
         ),
-        Unknown(
-            "the median of an even number of scenes", "mean of the two middle values; the published table proves it"
-        ),
+        Unknown("the median of an even number of scenes", "mean of the two middle ones; the published table proves it"),
         Unknown(
             "size of the hidden test: 96 scenes of 7 (paper) or about 200 scenes of 7 (submission kit)",
             "96, the final report; the evaluation does not depend on it",

@@ -1,4 +1,4 @@
-"""VQualA 2025 face image quality assessment: (SRCC + PLCC)/2 in one pool, on a budget of 0.5 G MACs and 5 M parameters."""
+"""VQualA 2025 face image quality assessment: (SRCC + PLCC)/2 over all faces, at most 0.5 G MACs and 5 M parameters."""
 
 from mien.evaluation.protocol import Budget, Protocol, Reference, Unknown
 
