@@ -33,7 +33,7 @@ from mien.core.decode import decode
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portraits" / "portrait.jpg"
 SETS = {"12 MP": ((4000, 3000), 16), "512 px": ((512, 512), 160)}
-ENOUGH_PX = 512  # what the embedded judge asks of the decoder
+ENOUGH_PX = 1024  # what the embedded judge asks of the decoder
 
 
 def make(folder: Path, size: tuple[int, int], n: int) -> list[Path]:

@@ -110,7 +110,9 @@ def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out:
         _say(f"student {metrics}")
         return metrics
 
-    net = student.fit(lessons, recipe.student, work, validate=validate)
+    net = student.refit_quality(student.fit(lessons, recipe.student, work, validate=validate), lessons, recipe.student)
+    _say("last layer refitted")
+    validate(net)
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"{recipe.name}-{recipe.version}.onnx"
     export(net, model, size)

@@ -68,6 +68,26 @@ def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(tmp_pat
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_refitting_the_last_layer_finds_the_least_squares_solution():
+    torch.manual_seed(0)
+    net = JudgeNet(stem=8, widths=(8, 16), depths=(1, 1), hidden=16, teacher_features=6).eval()
+    seen, recipe = lesson(40), replace(RECIPE, ridge=1e-6, rated_weight=1.0, opinion_share=0.0)
+
+    def error() -> float:
+        return float((student.predict(net, seen.views.pixels).quality - torch.from_numpy(seen.quality)).square().sum())
+
+    before = error()
+    student.refit_quality(net, [seen], recipe)
+    after = error()
+    assert after < before
+    for step in (0.05, -0.05):  # any other last layer is worse
+        with torch.no_grad():
+            net.quality.bias += step
+        assert error() > after
+        with torch.no_grad():
+            net.quality.bias -= step
+
+
 def test_every_epoch_leaves_a_line_of_metrics(tmp_path):
     train(tmp_path / "run")
     records = [json.loads(line) for line in (tmp_path / "run" / "student.jsonl").read_text().splitlines()]

@@ -26,6 +26,17 @@ from typing import Any
 
 import numpy as np
 
+from mien.apps.challenge_tables import (
+    HIDDEN,
+    PUBLIC,
+    groups_of,
+    keys_of,
+    rows_of,
+    take,
+    write_csv,
+    write_labels,
+    write_splits,
+)
 from mien.apps.challenge_texts import organiser_readme, participant_readme
 from mien.apps.submission import InvalidSubmissionError, Limits, check_names, read_submission
 from mien.core.errors import UsageError
@@ -34,10 +45,9 @@ from mien.evaluation.evaluate import evaluate
 from mien.evaluation.protocol import Cost, Protocol
 from mien.evaluation.protocols import load as load_protocol
 from mien.evaluation.result import Result
-from mien.evaluation.tables import Comparisons, Labels, LabelTable, Predictions, Votes, read_labels
+from mien.evaluation.tables import LabelTable, Predictions, read_labels
 
 SCHEMA = 1
-PUBLIC, HIDDEN = "public", "hidden"
 CARD, SPLITS, LABELS, SAMPLE = "challenge.json", "splits.csv", "labels.csv", "sample_submission.csv"
 
 
@@ -206,7 +216,7 @@ def _draw(labels: LabelTable, protocol: Protocol, share: float, seed: int) -> li
 
 
 def _sample(challenge: Challenge, seed: int) -> dict[str, float]:
-    names = challenge.labels.names
+    names = sorted(challenge.labels.names)  # their order in the label file may tell the labels
     return dict(zip(names, np.random.default_rng(seed).random(len(names)).round(6).tolist(), strict=True))
 
 

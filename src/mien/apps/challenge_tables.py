@@ -1,4 +1,7 @@
-"""Label tables of every kind as rows: what names a row, what is to be hidden, and how both are written."""
+"""Label tables of every kind as rows: what names a row, what is to be hidden, and how both are written.
+
+Rows are written in the order of their names: many label files are sorted by label, and their order would tell it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from mien.evaluation.protocol import Protocol
 from mien.evaluation.tables import Comparisons, Labels, LabelTable, Votes
 
 PUBLIC, HIDDEN = "public", "hidden"  # the two parts of a split
+
 
 def keys_of(protocol: Protocol) -> tuple[str, ...]:
     """Columns that name a row."""
@@ -44,6 +48,7 @@ def _values(labels: LabelTable) -> dict[str, Sequence[float]]:
 
 
 def groups_of(labels: LabelTable) -> tuple[str, ...] | None:
+    """The group of each row."""
     return None if isinstance(labels, Comparisons) else labels.groups
 
 
@@ -62,19 +67,27 @@ def take(labels: LabelTable, rows: Sequence[int]) -> LabelTable:
     return replace(labels, a=a, b=b, similarity=labels.similarity[index], mated=labels.mated[index])
 
 
-def write_labels(path: Path, protocol: Protocol, labels: LabelTable, rows: Sequence[int], group: str | None) -> None:
+def write_labels(path: Path, protocol: Protocol, labels: LabelTable, rows: Iterable[int], group: str | None) -> None:
+    """Some rows of a label table, in a form that `read_labels` takes."""
     keys, values, groups = rows_of(labels), _values(labels), groups_of(labels)
     header = (*keys_of(protocol), *values, *([_group_header(protocol, group)] if groups else []))
     cells = (
-        (*keys[i], *(_number(column[i]) for column in values.values()), *([groups[i]] if groups else [])) for i in rows
+        (*keys[i], *(_number(column[i]) for column in values.values()), *([groups[i]] if groups else []))
+        for i in sorted(rows, key=keys.__getitem__)
     )
     write_csv(path, header, cells)
 
 
-def write_splits(path: Path, protocol: Protocol, labels: LabelTable, public: set[int], group: str | None) -> None:
+def write_splits(
+    path: Path, protocol: Protocol, labels: LabelTable, public: Collection[int], group: str | None
+) -> None:
+    """What names each row, its group, and its part; no label."""
     keys, groups = rows_of(labels), groups_of(labels)
     header = (*keys_of(protocol), *([_group_header(protocol, group)] if groups else []), "split")
-    cells = ((*key, *([groups[i]] if groups else []), PUBLIC if i in public else HIDDEN) for i, key in enumerate(keys))
+    cells = (
+        (*keys[i], *([groups[i]] if groups else []), PUBLIC if i in public else HIDDEN)
+        for i in sorted(range(len(keys)), key=keys.__getitem__)
+    )
     write_csv(path, header, cells)
 
 
@@ -88,6 +101,7 @@ def _number(value: float) -> str:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table in UTF-8."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -20,7 +20,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from mien.apps.challenge import CARD, HIDDEN, LABELS, PUBLIC, SAMPLE, SPLITS, open_challenge, open_parts, score
+from mien.apps.challenge import CARD, LABELS, SAMPLE, SPLITS, open_challenge, open_parts, score
+from mien.apps.challenge_tables import HIDDEN, PUBLIC
 from mien.apps.challenge_texts import TERMS
 from mien.apps.submission import ENTRIES, InvalidSubmissionError
 from mien.core.errors import MienError, UsageError
@@ -32,7 +33,14 @@ DONE, REFUSED = 0, 2
 SCORES, DETAILS = "scores.json", "result.json"
 
 _CARRIED = ("core", "evaluation", "evaluation/protocols")  # folders of mien whose modules go into the program
-_CARRIED_APPS = ("__init__.py", "challenge.py", "challenge_texts.py", "codabench.py", "submission.py")
+_CARRIED_APPS = (
+    "__init__.py",
+    "challenge.py",
+    "challenge_tables.py",
+    "challenge_texts.py",
+    "codabench.py",
+    "submission.py",
+)
 _PROGRAM = '''"""Scores one submission: the code of mien in the folder beside this file, nothing else."""
 
 import sys

@@ -29,7 +29,7 @@ class Preprocess:
 
     size_px: int  #: side of the square
     interpolation: Interpolation = "bilinear"
-    reducing_gap: float = 2.0  #: a decoder may shrink the picture as long as both sides stay this many times `size_px`
+    reducing_gap: float = 4.0  #: a decoder may shrink the picture as long as both sides stay this many times `size_px`
 
     @property
     def id(self) -> str:

@@ -78,6 +78,7 @@ def bootstrap(
     statistic: Callable[[npt.NDArray[np.intp]], float],
     n: int,
     *,
+    strata: npt.ArrayLike | None = None,
     draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
@@ -89,6 +90,7 @@ def bootstrap(
     Args:
         statistic: from (n,) row numbers to a number.
         n: rows.
+        strata: (n,) names; rows are then drawn inside each stratum, so that its size stays. None = one stratum.
         draws: resamples.
         level: coverage of the interval.
         seed: of the draws.
@@ -97,7 +99,9 @@ def bootstrap(
         Lower and upper end.
     """
     rng = np.random.default_rng(seed)
-    values = [statistic(rng.integers(0, n, n)) for _ in range(draws)]
+    names = np.zeros(n, np.int8) if strata is None else np.asarray(strata)
+    parts = [np.flatnonzero(names == name) for name in np.unique(names)]
+    values = [statistic(np.concatenate([rng.choice(part, len(part)) for part in parts])) for _ in range(draws)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -106,6 +110,8 @@ def subset_report(
     predicted: npt.ArrayLike, mos: npt.ArrayLike, groups: npt.ArrayLike, *, metrics: Mapping[str, Metric] | None = None
 ) -> dict[str, dict[str, float | list[float]]]:
     """Each metric pooled, inside each group and as the mean over groups, with 95 % bootstrap intervals.
+
+    The bootstrap draws rows inside each group.
 
     Returns:
         {metric: {"pooled": value, "pooled_ci": [low, high], "mean_inside": ..., "mean_inside_ci": ..., group: ...}}
@@ -123,9 +129,9 @@ def subset_report(
         everything = np.arange(len(x))
         report[name] = {
             "pooled": pooled(everything),
-            "pooled_ci": list(bootstrap(pooled, len(x))),
+            "pooled_ci": list(bootstrap(pooled, len(x), strata=g)),
             "mean_inside": mean_inside(everything),
-            "mean_inside_ci": list(bootstrap(mean_inside, len(x))),
+            "mean_inside_ci": list(bootstrap(mean_inside, len(x), strata=g)),
             **inside_groups(metric, x, y, g),
         }
     return report

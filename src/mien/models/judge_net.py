@@ -75,6 +75,16 @@ class JudgeNet(nn.Module):
 
     def forward(self, image: Tensor) -> Judgement:
         """See the head of this file."""
+        e = self.embedding(image)
+        return Judgement(
+            quality=self.quality(e).squeeze(1),
+            spread=F.softplus(self.spread(e)).squeeze(1) + 1e-3,
+            attributes=torch.sigmoid(self.attributes(e)),
+            features=self.features(e),
+        )
+
+    def embedding(self, image: Tensor) -> Tensor:
+        """What all outputs are read from: (n, s, s, 3) uint8 -> (n, hidden) float."""
         x = (image.permute(0, 3, 1, 2).float() - 127.5) / 64.0
         x = self.stem(x)
         pooled = []
@@ -82,10 +92,4 @@ class JudgeNet(nn.Module):
             x = stage(x)
             variance, mean = torch.var_mean(x.flatten(2).float(), 2, correction=0)
             pooled += [mean, (variance + 1e-5).sqrt()]
-        e = self.embed(torch.cat(pooled, dim=1))
-        return Judgement(
-            quality=self.quality(e).squeeze(1),
-            spread=F.softplus(self.spread(e)).squeeze(1) + 1e-3,
-            attributes=torch.sigmoid(self.attributes(e)),
-            features=self.features(e),
-        )
+        return self.embed(torch.cat(pooled, dim=1))

@@ -43,6 +43,8 @@ class StudentRecipe:
     lead: float = 0.5  #: see `teacher.ladder_loss`
     clean_above: float = 0.75  #: pictures rated above this count as free of faults when attributes are learned
     ema: float = 0.999
+    ridge: float = 100.0  #: of the last layer's closing regression
+    rated_weight: float = 3.0  #: of rated views in it
     seed: int = 1
 
 
@@ -115,6 +117,48 @@ def fit(
 
 def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:
     return cast("JudgeNet", average.module).eval()
+
+
+def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -> JudgeNet:
+    """Put the least-squares solution into the last layer of `quality`: ridge regression on the frozen embedding.
+
+    Gradient steps leave the last layer behind the features that it reads; this is where it was going. Targets are those
+    of `fit`; pictures that people rated count `rated_weight` times.
+
+    Args:
+        net: trained, in evaluation mode; changed in place.
+        lessons: what it was trained on.
+        recipe: with the ridge and the weight.
+
+    Returns:
+        The same network.
+    """
+    d = net.quality.in_features + 1
+    gram, moment = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
+    for lesson in lessons:
+        target, weight = _refit_targets(lesson, recipe)
+        for i in range(0, len(target), 120):
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+                e = net.embedding(torch.from_numpy(np.array(lesson.views.pixels[i : i + 120])))
+            x = F.pad(e.double(), (0, 1), value=1.0)
+            w = weight[i : i + 120, None]
+            gram += x.T @ (w * x)
+            moment += x.T @ (w[:, 0] * target[i : i + 120])
+    ridge = torch.full((d,), recipe.ridge, dtype=torch.float64)
+    ridge[-1] = 0  # the constant is free
+    solution = torch.linalg.solve(gram + torch.diag(ridge), moment).float()
+    with torch.no_grad():
+        net.quality.weight.copy_(solution[None, :-1])
+        net.quality.bias.copy_(solution[-1:])
+    return net
+
+
+def _refit_targets(lesson: Lesson, recipe: StudentRecipe) -> tuple[Tensor, Tensor]:
+    """(n,) targets and weights of all views."""
+    label, teacher = torch.from_numpy(lesson.views.label).double(), torch.from_numpy(lesson.quality).double()
+    rated = label.isfinite() & (torch.from_numpy(lesson.views.lost).amax(1) == 0)
+    mixed = recipe.opinion_share * label + (1 - recipe.opinion_share) * teacher
+    return torch.where(rated, mixed, teacher), torch.where(rated, recipe.rated_weight, 1.0)
 
 
 def predict(net: JudgeNet, pixels: npt.NDArray[np.uint8], batch: int = 100) -> Judgement:
