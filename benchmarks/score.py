@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -30,6 +29,7 @@ from PIL import Image
 
 import mien
 from mien.core.decode import decode
+from mien.runtime.judge import usable_cores
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portraits" / "portrait.jpg"
 SETS = {"12 MP": ((4000, 3000), 16), "512 px": ((512, 512), 160)}
@@ -113,7 +113,7 @@ def main() -> None:
     """Print the machine, the versions and a table; write the same as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--threads", type=int, default=usable_cores())
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     packages = {name: version(name) for name in ("mien", "Pillow", "onnxruntime", "torch", "torchvision", "timm")}

@@ -17,7 +17,7 @@ import pytest
 
 from mien.apps.challenge import create, open_challenge, score
 from mien.apps.challenge_command import NewOptions, new_challenge, score_submission
-from mien.apps.codabench import write_bundle
+from mien.apps.codabench import score_in_container, write_bundle
 from mien.apps.leaderboard_command import LeaderboardOptions, make_leaderboard
 from mien.apps.submission import InvalidSubmissionError, Limits, read_submission
 from mien.core.errors import UsageError
@@ -117,7 +117,7 @@ def test_pairs_make_a_challenge_too(protocol, tmp_path, rng):
         rows = [(f"{c}/a", f"{c}/{b}", 9, 6, c) for c in "uvwxyz" for b in "bc"]
         table = write_csv(tmp_path / "l.csv", ["item_a", "item_b", "votes_a", "votes_b", "clip"], rows)
     else:
-        rows = [(f"{i}", f"{j}", float(rng.random()), int(i % 10 == j % 10)) for i in range(40) for j in range(i)]
+        rows = [(f"{i}", f"{j}", float(rng.random()), int(i % 10 == j % 10)) for i in range(90) for j in range(i)]
         table = write_csv(tmp_path / "l.csv", ["image_a", "image_b", "similarity", "mated"], rows)
     folder = tmp_path / "c"
     create(folder, load(protocol), table, public_share=0.5)
@@ -429,19 +429,27 @@ def test_a_refused_submission_fails_loudly_and_leaves_no_scores(container, folde
 
 
 @pytest.mark.parametrize("names", [[], ["a.csv", "b.csv"], ["model.py"], ["s.csv", "evil.py"]])
-def test_anything_but_one_table_is_refused(container, folder, names):
+def test_anything_but_one_table_is_refused(container, names, capsys):
     clear(container)
     for name in names:
         (container / "app" / "input" / "res" / name).write_text("import os\n")
-    run = run_program(container)
-    assert run.returncode == 2 and "is refused" in run.stderr
+    assert score_in_container(container / "app" / "input", container / "app" / "output") == 2
+    assert "is refused" in capsys.readouterr().err
 
 
-def test_a_linked_submission_is_refused(container):
+def test_a_linked_submission_is_refused(container, capsys):
     clear(container)
     (container / "app" / "input" / "res" / "s.csv").symlink_to(container / "app" / "input" / "ref" / "labels.csv")
-    run = run_program(container)
-    assert run.returncode == 2 and "symbolic link" in run.stderr
+    assert score_in_container(container / "app" / "input", container / "app" / "output") == 2
+    assert "symbolic link" in capsys.readouterr().err
+
+
+def test_a_broken_reference_is_the_organisers_fault_and_gives_no_scores(container, folder, tmp_path, capsys):
+    for part in ("res", "ref"):
+        (tmp_path / part).mkdir()
+    submission(folder, tmp_path / "res" / "s.csv")
+    assert score_in_container(tmp_path, tmp_path / "out") == 2
+    assert "challenge.json" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_the_description_names_files_that_are_there_and_columns_that_are_written(container, folder):

@@ -130,18 +130,32 @@ def test_a_reader_that_goes_away_ends_it_quietly(pictures):
     assert process.returncode == 141
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell closes the streams")
+def test_closed_standard_streams_stop_nothing(pictures, tmp_path):
+    table = tmp_path / "x.jsonl"
+    line = '"$0" -m mien score "$1"/0?.jpg --out "$2" <&- >&- 2>&-'
+    run = subprocess.run(["sh", "-c", line, sys.executable, pictures, table], timeout=60)
+    assert run.returncode == 0
+    assert len(table.read_text().splitlines()) == 10
+    line = '"$0" -m mien score --files-from - <&-'
+    run = subprocess.run(["sh", "-c", line, sys.executable], capture_output=True, timeout=60)
+    assert (run.returncode, run.stderr) == (4, b"mien: no pictures found\n")
+
+
 def test_ctrl_c_is_130(tmp_path):
     """While it waits for the next name on stdin, as a person would stop it."""
     if os.name == "nt":
         pytest.skip("no SIGINT for a single process on this system")
     command = [sys.executable, "-m", "mien", "score", "--files-from", "-", "--out", str(tmp_path / "x.jsonl")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    pipe, listen = subprocess.PIPE, lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a shell without job control starts what it puts into the background deaf to SIGINT, and children inherit that
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, preexec_fn=listen) as process:
         assert process.stdin and process.stderr
         process.stdin.write(b"".join(b"absent%d.jpg\n" % n for n in range(2000)))
         process.stdin.flush()
         _wait_for(tmp_path / "x.jsonl")
         process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
         text = process.stderr.read().decode()
     assert process.returncode == 130, text
     assert "the same command with --resume goes on" in text and "Traceback" not in text

@@ -113,6 +113,8 @@ def test_nothing_scored_is_4(mien):
         ("", "nothing to score: name pictures or folders"),
         ("1.jpg --faces all", "only 'whole' for now, single faces come in a later version"),
         ("- --files-from -", "stdin can be one picture"),
+        ("1.jpg --report in.html", "cannot write in.html: it is a folder"),
+        ("1.jpg --threads 100000", "threads"),
         ("1.jpg --null", "--null belongs to --files-from"),
         ("1.jpg --resume", "belong to --out"),
         ("1.jpg --out x.txt", r"must be named *.csv, *.jsonl, *.parquet, not x.txt"),
@@ -126,11 +128,16 @@ def test_nothing_scored_is_4(mien):
     ],
 )
 def test_wrong_usage_is_2_and_scores_nothing(mien, arguments, message):
-    touch("1.jpg")
+    touch("1.jpg", "in.html/2.jpg")
     FakeScorer.asked = []
     out, err = mien("score", *arguments.split(), code=2)
     assert message in err and out == ""
     assert FakeScorer.asked == []
+
+
+def test_an_empty_path_is_wrong_usage_and_not_stdin(mien):
+    _, err = mien("score", "", code=2)
+    assert err == "mien: one of the paths is empty (a shell variable that is not set?)\n"
 
 
 def test_lists_of_files(mien):
@@ -238,6 +245,16 @@ def test_report_gets_every_row_with_and_without_a_table(mien, monkeypatch):
         (both, Path("r.html"), {"title": "in", "thumbnails": True}),
         (both, Path("r.html"), {"title": "in", "thumbnails": False}),
     ]
+
+
+def test_the_title_of_a_report_is_short(mien, monkeypatch):
+    titles = []
+    monkeypatch.setattr(report, "write_report", lambda rows, out, *, title, **_: titles.append(title))
+    names = [f"{n}.jpg" for n in range(2000)]
+    mien("score", *names, "--report", "r.html", "-q")
+    mien("score", *names[:3], "--report", "r.html", "-q")
+    mien("score", "--files-from", "-", "--report", "r.html", "-q", stdin=b"1.jpg")
+    assert titles == ["0.jpg, 1.jpg, 2.jpg and 1,997 more", "0.jpg, 1.jpg, 2.jpg", "pictures of -"]
 
 
 def test_a_report_that_cannot_be_written_is_2(mien, monkeypatch):

@@ -96,7 +96,7 @@ def test_budgets(files, tmp_path):
 def test_wrong_usage_is_one_line_and_exit_code_2(files, tmp_path):
     predictions, labels = files
     some = tmp_path / "some.csv"
-    some.write_text("\n".join(predictions.read_text().splitlines()[:-40] + ["set/new.jpg,1"]), encoding="utf-8")
+    some.write_text("\n".join([*predictions.read_text().splitlines()[:-40], "set/new.jpg,1"]), encoding="utf-8")
     run = mien(some, *labels, "--protocol", "plain")
     assert run.returncode == 2 and run.stdout == "" and len(run.stderr.splitlines()) == 1
     assert "no prediction for 10 names (set/20.jpg" in run.stderr

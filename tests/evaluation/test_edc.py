@@ -106,7 +106,7 @@ def test_a_threshold_found_again_at_every_step(rng):
     assert good.main.low is None and "no intervals" in good.notes[0]
     assert len(set(none.extras["curve"]["fnmr"])) == 1  # equal qualities stay together: nothing is ever discarded
     assert len(good.extras["curve"]["discarded"]) == 17
-    with pytest.raises(UsageError, match="after 70% of the pairs .* needs at least 1,000 non-mated pairs"):
+    with pytest.raises(UsageError, match=r"after 70% of the pairs .* needs at least 1,000 non-mated pairs"):
         evaluate(scores, pairs, "fiqa-edc-each-step", draws=0)
 
 

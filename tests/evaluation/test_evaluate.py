@@ -79,7 +79,7 @@ def test_the_order_of_the_rows_and_of_the_predictions_changes_nothing(rng):
 
 def test_a_positive_map_of_its_own_in_each_scene_changes_nothing_and_a_negative_one_the_sign(rng):
     labels, predictions = scenes(rng)
-    slope = {g: s for g, s in zip(sorted(set(labels.groups)), (0.1, 3, 70, 1e-3), strict=True)}
+    slope = dict(zip(sorted(set(labels.groups)), (0.1, 3, 70, 1e-3), strict=True))
     moved = {n: slope[g] * predictions[n] - 5 * slope[g] for n, g in zip(labels.names, labels.groups, strict=True)}
     one, two = (evaluate(p, labels, PORTRAIT, draws=0) for p in (predictions, moved))
     turned = evaluate({n: -p for n, p in moved.items()}, labels, PORTRAIT, draws=0)
@@ -117,7 +117,7 @@ def test_constant_labels_and_small_scenes_are_never_zero(rng):
 
 def test_a_prediction_that_is_not_finite_is_refused(rng):
     labels, predictions = scenes(rng)
-    with pytest.raises(UsageError, match="000.jpg is not a finite number"):
+    with pytest.raises(UsageError, match=r"000\.jpg is not a finite number"):
         evaluate(predictions | {"000.jpg": float("nan")}, labels, PORTRAIT)
 
 

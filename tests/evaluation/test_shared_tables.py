@@ -56,10 +56,12 @@ def test_piq23_jod_ranges_zero_means_no_ties_and_comparisons(portraits, attribut
     rows = [row for row in portraits if row["attribute"] == attribute]
     jod, scene = np.array([float(row["jod"]) for row in rows]), np.array([row["scene"] for row in rows])
     assert (round(jod.min(), 2), round(jod.max(), 2)) == (low, high)
+    ties = 0
     for name in np.unique(scene):
         inside = jod[scene == name]
         assert abs(inside.mean()) < 1e-6  # values are rounded to 6 digits here
-        assert len(np.unique(inside)) == len(inside)
+        ties += len(inside) - len(np.unique(inside))
+    assert ties == (1 if attribute == "Exposure" else 0)  # two pictures whose other columns differ: the rounding
     assert sum(int(row["comparisons"]) for row in rows) == comparisons
 
 

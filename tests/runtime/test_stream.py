@@ -223,7 +223,12 @@ def test_one_scorer_serves_several_threads_at_once(
     assert_same(rows, one_by_one)
 
 
-@pytest.mark.parametrize("one", ["me.jpg", b"jpeg", Path("me.jpg"), BLACK])
+def test_an_array_of_paths_is_several_pictures(scorer: Scorer, photos: list[Path]) -> None:
+    paths = np.array([str(p) for p in photos[:3]])
+    assert [r.path for r in scorer.stream(paths)] == paths.tolist()
+
+
+@pytest.mark.parametrize("one", ["me.jpg", b"jpeg", bytearray(b"jpeg"), Path("me.jpg"), BLACK, BLACK[..., 0]])
 def test_one_picture_instead_of_many_is_a_usage_error(scorer: Scorer, one: object) -> None:
     with pytest.raises(UsageError, match=r"stream takes several pictures"):
         scorer.stream(one)  # type: ignore[arg-type]

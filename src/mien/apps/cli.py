@@ -72,7 +72,9 @@ def score(
     exact: Annotated[bool, typer.Option("--exact", help="Decode every picture at its full size; slower.")] = False,
     faces: Annotated[str, typer.Option(help="What is judged; only 'whole' (the whole picture) for now.")] = "whole",
     batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together.")] = 8,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads; without it what the machine has.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads; without it what the machine has.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the rows to FILE.csv, FILE.jsonl or FILE.parquet.")
     ] = None,
@@ -358,6 +360,7 @@ def challenge_codabench(
 
 def main() -> None:
     """Run the command line; ends the process. Whatever happens is one line on stderr, never a traceback."""
+    _fill_closed_streams()
     debug = bool(os.environ.get("MIEN_DEBUG"))
     if not debug:
         import warnings
@@ -369,6 +372,13 @@ def main() -> None:
         if debug:
             raise
         sys.exit(_tell(error))
+
+
+def _fill_closed_streams() -> None:
+    """A standard stream that the caller has closed leads nowhere; its number is not left for the next file to take."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def _tell(error: Exception) -> int:

@@ -37,7 +37,7 @@ from mien.evaluation.leaderboard import Row, beside, reference_cost
 from mien.evaluation.protocol import Cost, Reference
 from mien.evaluation.result import Estimate
 
-_BAR = 220.0  #: px, width of the bars in the table
+_BAR = 160.0  #: px, width of the bars in the table
 
 
 def page(standings: Standings) -> str:
@@ -108,7 +108,9 @@ def _ranking(s: Standings) -> Iterator[str]:
     yield "</tbody>"
     if not s.interleaved:
         yield from _tables(s, axis, others, len(heads) + 2)
-    yield "</table></div></section>"
+    yield "</table></div>"
+    notes = [r for r in s.references if r.note]
+    yield "".join(f"<p class='quiet'>{_e(r.name)}, {_e(r.table)}: {_e(r.note)}.</p>" for r in notes) + "</section>"
 
 
 _NUMBER = " class='number'"
@@ -130,9 +132,8 @@ def _row(s: Standings, row: Row, axis: Axis, others: Sequence[str]) -> str:
 
 def _reference(s: Standings, reference: Reference, axis: Axis, others: Sequence[str]) -> str:
     value = reference.values.get(s.board.metric)
-    note = f"<br><span class='quiet'>{_e(reference.note)}</span>" if reference.note else ""
     cells = [
-        f"<td></td><th scope='row'>{_e(reference.name)}<span class='tag'>published</span>{note}</th>",
+        f"<td></td><th scope='row'>{_e(reference.name)}<span class='tag'>published</span></th>",
         f"<td class='number main'>{'' if value is None else _value(value)}</td>",
         f"<td class='bar'>{'' if value is None else published_cell(value, axis)}</td><td></td>",
     ]

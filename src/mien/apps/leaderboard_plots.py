@@ -257,8 +257,7 @@ def discard_axis(results: Iterable[Result]) -> Axis:
 def headline(result: Result) -> str:
     """The values of a result in one line."""
     return "  ".join(
-        f"{metric.upper() if metric != 'main' else 'score'} {short(round(e.value, 3))}"
-        for metric, e in result.total.items()
+        f"{metric.upper() if metric != 'main' else 'score'} {e.value:.3f}" for metric, e in result.total.items()
     )
 
 

@@ -43,13 +43,14 @@ class Axis:
         return [t for t in found if self.low <= t <= self.high]
 
 
-def _ticks(low: float, high: float, wanted: int = 5) -> list[float]:
+def _ticks(low: float, high: float, wanted: int = 6) -> list[float]:
     rough = (high - low) / wanted
     if not rough > 0:
         return [low]
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= rough)
-    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    found = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [min(max(k * step, low), high) for k in found]
 
 
 def spanning(values: Iterable[float], start: float, end: float, *, log: bool = False, margin: float = 0.05) -> Axis:

@@ -77,6 +77,8 @@ def check(options: ScoreOptions) -> None:
         raise UsageError(f"--faces {options.faces}: only 'whole' for now, single faces come in a later version")
     if not options.paths and options.files_from is None:
         raise UsageError("nothing to score: name pictures or folders, or give --files-from")
+    if "" in options.paths:
+        raise UsageError("one of the paths is empty (a shell variable that is not set?)")
     if STDIN in options.paths and options.files_from == STDIN:
         raise UsageError("stdin can be one picture (-) or a list (--files-from -), not both")
     if options.null and options.files_from is None:
@@ -95,6 +97,10 @@ def _check_report(path: Path) -> None:
         raise UsageError(f"a report must be named *.html, not {shown}")
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {shown}: there is no folder {one_line(str(path.parent))}")
+    if path.is_dir():
+        raise UsageError(f"cannot write {shown}: it is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"cannot write {shown}: no permission to write into its folder")
 
 
 @dataclass
@@ -122,6 +128,7 @@ class _Run:
 
     def _sources(self, stack: ExitStack) -> Iterator[Source]:
         """Everything to score. A list from stdin is read as it comes, everything else at once to know the total."""
+        from mien.core.decode import DEFAULT_LIMITS
         from mien.core.discover import find, read_list
 
         options = self.options
@@ -130,7 +137,7 @@ class _Run:
             given = chain(given, read_list(_open_list(options.files_from, stack), null=options.null))
         found: Iterator[Source] = iter(find(given))
         if STDIN in options.paths:
-            found = chain([sys.stdin.buffer.read()], found)
+            found = chain([sys.stdin.buffer.read(DEFAULT_LIMITS.max_bytes + 1)], found)  # one more is refused
         if options.files_from == STDIN:
             return found
         everything = list(found)
@@ -184,7 +191,7 @@ class _Run:
         from mien.apps.report import write_report
 
         rows = self.kept if o.out is None else read_rows(o.out)
-        title = one_line(", ".join(o.paths) or f"pictures of {o.files_from}")
+        title = one_line(_title(o.paths) or f"pictures of {o.files_from}")
         try:
             write_report(rows, o.report, title=title, thumbnails=o.thumbnails)
         except OSError as error:
@@ -208,6 +215,12 @@ class _Run:
         else:
             way = f"the same command with --resume goes on{' (without --overwrite)' * self.options.overwrite}"
         print(f"mien: interrupted after {self.tally.total:,}{of} pictures; {way}", file=sys.stderr)
+
+
+def _title(paths: tuple[str, ...], most: int = 3) -> str:
+    """What was asked for, in short: a shell may have made thousands of names of one glob."""
+    more = f" and {len(paths) - most:,} more" if len(paths) > most else ""
+    return ", ".join(paths[:most]) + more
 
 
 def _open_list(name: str, stack: ExitStack) -> BinaryIO:

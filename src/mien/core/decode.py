@@ -45,6 +45,10 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+Box: TypeAlias = tuple[float, float, float, float]
+"""(left, upper, right, lower) in pixels and fractions of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """Upright pixels, perhaps reduced, and the size of the original."""
@@ -52,6 +56,8 @@ class Picture:
     pixels: Image.Image  #: mode RGB, sRGB, upright; no metadata
     width: int  #: pixels of the upright original
     height: int
+    box: Box | None = None
+    """The part of `pixels` that is the picture, where a reduced size had to be rounded up; None = all of it."""
 
 
 _PLUGINS = {
@@ -139,7 +145,7 @@ def _from_pil(im: Image.Image, enough_px: int | None, limits: Limits) -> Picture
     with _turn(im.width * im.height):
         im.load()
         mine = _finish(im, im.size, enough_px)
-    return mine if mine.pixels.im is not im.im else Picture(mine.pixels.copy(), mine.width, mine.height)
+    return mine if mine.pixels.im is not im.im else Picture(mine.pixels.copy(), mine.width, mine.height, mine.box)
 
 
 # ---- files
@@ -265,10 +271,28 @@ def _finish(im: Image.Image, size: tuple[int, int], enough_px: int | None) -> Pi
     profile = im.info.get("icc_profile")
     factor = min(im.size) // enough_px if enough_px and im.width * im.height > _BIG_PX else 1
     out = to_srgb(_shrink(im, factor) if factor > 1 else flatten(im), profile)
+    box = _box(out.size, size, orientation)
     if orientation in _UPRIGHT:
         out = out.transpose(_UPRIGHT[orientation])
     width, height = size if orientation < 5 else size[::-1]
-    return Picture(_bare(out), width, height)
+    return Picture(_bare(out), width, height, box)
+
+
+def _box(reduced: tuple[int, int], size: tuple[int, int], orientation: int) -> Box | None:
+    """Where the picture lies in its reduced pixels once they are upright: 1001 px at half scale are 500.5 of 501."""
+    (w, h), scale = reduced, round(size[0] / reduced[0])
+    right, lower = size[0] / scale, size[1] / scale
+    if (right, lower) == reduced:
+        return None
+    return {
+        2: (w - right, 0, w, lower),
+        3: (w - right, h - lower, w, h),
+        4: (0, h - lower, right, h),
+        5: (0, 0, lower, right),
+        6: (h - lower, 0, h, right),
+        7: (h - lower, w - right, h, w),
+        8: (0, w - right, lower, w),
+    }.get(orientation, (0, 0, right, lower))
 
 
 def _shrink(im: Image.Image, factor: int) -> Image.Image:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from mien.core.sniff import SUFFIXES
 
+_ANY_DEPTH = re.compile(r"(?:^|(?<=/))\*\*(?:/+|$)" if os.sep == "/" else r"(?:^|(?<=[/\\]))\*\*(?:[/\\]+|$)")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # they can make a name look like another
 
 
@@ -92,12 +94,45 @@ def _expand(argument: str) -> Iterator[str]:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    for match in sorted(glob.glob(pattern, recursive=True)):
+    for match in sorted(_glob(pattern)):
         suffix = os.path.splitext(match)[1]
         if _is_folder(match):
             yield from _walk(match)
         elif _is_picture(match) or (suffix and pattern.endswith(suffix)):
             yield match
+
+
+def _glob(pattern: str) -> set[str]:
+    """Like `glob.glob`, but `**` enters each real folder once: links that form loops would never end there."""
+    deep = _ANY_DEPTH.search(pattern)
+    try:
+        if deep is None:
+            return set(glob.glob(pattern))
+        before, after = pattern[: deep.start()], pattern[deep.end() :]
+        bases = glob.glob(before) if glob.has_magic(before) else [before]
+        folders = (folder for base in bases for folder in (_folders(base) if after else [base]))
+        return {path for folder in folders for path in _glob(os.path.join(glob.escape(folder), after or "*"))}
+    except ValueError:  # a NUL
+        return set()
+
+
+def _folders(base: str) -> Iterator[str]:
+    """A folder and all below it that are not hidden, each real one once; "" is the working directory."""
+    visited: set[tuple[int, int]] = set()
+    waiting = [base]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = os.stat(folder or ".")
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(folder or ".") as found:
+                below = [e.name for e in found if not e.name.startswith(".") and _is_folder_entry(e)]
+        except OSError:
+            continue
+        yield folder
+        waiting += [os.path.join(folder, name) for name in below]
 
 
 def _walk(folder: str) -> Iterator[str]:

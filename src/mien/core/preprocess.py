@@ -11,8 +11,6 @@ from PIL import Image
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
 
-_BLOCKS = (8, 4, 2)  # reduced scales of JPEG decoders, coarsest first
-
 Interpolation = Literal["bilinear", "bicubic", "box"]
 
 
@@ -22,9 +20,6 @@ class Preprocess:
 
     The aspect ratio is not kept: every pixel is seen and nothing is cropped or padded. The judge is trained on views
     of many aspect ratios squashed in the same way.
-
-    A large picture is first averaged over blocks of 2, 4 or 8 pixels, the scales at which a JPEG decoder can do the
-    same for nothing; so it makes little difference whether the decoder did.
     """
 
     size_px: int  #: side of the square
@@ -41,19 +36,19 @@ class Preprocess:
         """Smallest side of a reduced decoding that leaves the score as good as unchanged."""
         return round(self.size_px * self.reducing_gap)
 
-    def __call__(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
-        """Average large pictures over blocks, then resize with anti-aliasing.
+    def __call__(
+        self, picture: Image.Image, box: tuple[float, float, float, float] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Resize with anti-aliasing.
 
         Args:
             picture: upright, mode RGB, any size.
+            box: the part to take, (left, upper, right, lower) in pixels and fractions of them; None = all.
 
         Returns:
             (size_px, size_px, 3) uint8, RGB.
         """
         square = (self.size_px, self.size_px)
-        block = next((n for n in _BLOCKS if min(picture.size) // n >= self.enough_px), 1)
-        if block > 1:
-            picture = picture.reduce(block)
-        if picture.size != square:
-            picture = picture.resize(square, _FILTERS[self.interpolation])
+        if picture.size != square or box is not None:
+            picture = picture.resize(square, _FILTERS[self.interpolation], box=box)
         return np.asarray(picture, dtype=np.uint8)

@@ -65,7 +65,7 @@ def _decode_json(line: bytes) -> Row:
     row = json.loads(line, parse_constant=_refuse_constant)
     if not isinstance(row, dict) or tuple(row) != COLUMNS:
         raise ValueError("its columns are not those of this version of mien")
-    return row
+    return _checked(row)
 
 
 def _refuse_constant(name: str) -> None:
@@ -82,7 +82,7 @@ def _decode_csv(line: bytes) -> Row:
     cells = next(csv.reader([line.decode()], strict=True), [])
     if len(cells) != len(COLUMNS):
         raise ValueError(f"it has {len(cells)} cells instead of {len(COLUMNS)}")
-    return {name: _parse_cell(name, cell) for name, cell in zip(COLUMNS, cells, strict=True)}
+    return _checked({name: _parse_cell(name, cell) for name, cell in zip(COLUMNS, cells, strict=True)})
 
 
 def _parse_cell(name: str, cell: str) -> Any:
@@ -93,6 +93,17 @@ def _parse_cell(name: str, cell: str) -> Any:
     if name in INTEGERS:
         return int(cell) if cell else None
     return cell
+
+
+def _checked(row: Row) -> Row:
+    """The row, if somebody else has not edited it into something that mien never writes."""
+    for name, value in row.items():
+        kind = int | float if name in FLOATS else int if name in INTEGERS else str
+        if not isinstance(value, kind) and (value is not None or kind is str):
+            raise ValueError(f"{name} is {type(value).__name__}")
+    if (row["status"] == "ok") != (row["score"] is not None):
+        raise ValueError("status and score contradict each other")
+    return row
 
 
 @dataclass(frozen=True, slots=True)

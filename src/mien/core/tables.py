@@ -98,7 +98,7 @@ def _whole_rows(path: Path, lines: LineFormat) -> Iterator[tuple[Row, int]]:
                 return
             try:
                 row = lines.decode(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UsageError(f"line {number} of {_shown(path)} is not a row of mien: {error}") from error
             end += len(line)
             yield row, end
@@ -225,6 +225,7 @@ class RowWriter:
             if finish and _is_parquet(self.path):
                 with _telling("write", self.path, "; the rows are kept, --resume goes on with them"):
                     _write_parquet(read_rows(self._text), self.path)
+                    self._file.close()  # not every system removes an open file
                     self._text.unlink()
         finally:
             self._file.close()

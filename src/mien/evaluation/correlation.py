@@ -37,7 +37,7 @@ def srcc(predicted: npt.ArrayLike, mos: npt.ArrayLike) -> float:
 def krcc(predicted: npt.ArrayLike, mos: npt.ArrayLike) -> float:
     """Kendall rank-order correlation (KRCC), τ-b. Arguments and errors as in `plcc`."""
     x, y = _paired(predicted, mos)
-    return float(stats.kendalltau(x, y, variant="b")[0])
+    return float(np.asarray(stats.kendalltau(x, y, variant="b"))[0])
 
 
 def rmse(predicted: npt.ArrayLike, mos: npt.ArrayLike) -> float:

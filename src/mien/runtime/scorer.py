@@ -122,8 +122,8 @@ class Scorer:
         Raises:
             UsageError: one picture instead of several.
         """
-        one = isinstance(sources, str | bytes | os.PathLike | Image) or getattr(sources, "ndim", 4) < 4
-        if one:
+        one = str | bytes | bytearray | memoryview | os.PathLike | Image
+        if isinstance(sources, one) or getattr(sources, "ndim", 1) in (2, 3):  # an array of paths has one dimension
             raise UsageError(
                 f"stream takes several pictures, not one {type(sources).__name__}; use score(...), or [it]"
             )
@@ -181,7 +181,7 @@ class Scorer:
         started = perf_counter()
         try:
             picture = decode(source, enough_px=self._enough_px)
-            square = self._judge.preprocess(picture.pixels)
+            square = self._judge.preprocess(picture.pixels, picture.box)
         except UnreadableImageError:
             raise
         except Exception as error:
