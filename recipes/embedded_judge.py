@@ -280,6 +280,10 @@ def _degradations(recipe: EmbeddedJudge, data: Data, judge: probe.JudgeViews) ->
 
 
 KNOWN_FAILURES = [
+    "Over-exposure hardly lowers the score of a photograph (about half of the pairs are ordered rightly, see "
+    "degradations), and motion blur and darkness lower it less surely than the other faults.",
+    "The score reacts to rounding of single grey levels: decoding at a reduced scale moves it by less than 0.7 points "
+    "in 95 % of large pictures, but by 2.6 in the worst of 200 (benchmarks/reduced_decoding.py).",
     "Everything is judged at 256 x 256: faults that vanish at that size (slight blur or light compression of a large "
     "photograph) are not seen.",
     "Opinions are of whole photographs of all kinds, not of portraits; the four reasons were learned from synthetic "

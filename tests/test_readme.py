@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -36,10 +37,23 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for target in ("photos/a.jpg", "photos/b.jpg", "shoot/c.jpg"):
         shutil.copy(portraits / "portrait.jpg", folder / target)
     shutil.copy(portraits / "dark.jpg", folder / "me.png")
+    _write_tables(folder)
     script = folder / "bin" / "mien"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mien "$@"\n')
     script.chmod(0o755)
     return folder
+
+
+def _write_tables(folder: Path) -> None:
+    """labels.csv with three scenes of six, predictions of them, and a folder with two submissions."""
+    rng = np.random.default_rng(0)
+    names = [f"{i}.jpg" for i in range(18)]
+    labels = [f"{name},{i * 7 % 18},s{i % 3}" for i, name in enumerate(names)]
+    (folder / "labels.csv").write_text("\n".join(["image,label,scene", *labels]) + "\n")
+    (folder / "submissions").mkdir()
+    for target in ("predictions.csv", "submissions/a.csv", "submissions/b.csv"):
+        rows = [f"{name},{i * 7 % 18 + rng.normal(0, 4):.4f}" for i, name in enumerate(names)]
+        (folder / target).write_text("\n".join(["image,score", *rows]) + "\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the command lines are for a POSIX shell")

@@ -101,10 +101,10 @@ def test_the_eight_orientations_get_identical_scores(scorer, tmp_path):
     assert len(set(scores)) == 1
 
 
-def test_reduced_decoding_moves_a_large_portrait_by_less_than_half_a_point(tmp_path):
+def test_reduced_decoding_moves_a_large_portrait_by_less_than_a_point(tmp_path):
     rng = np.random.default_rng(0)
     with Image.open(PORTRAITS / "portrait.jpg") as picture:
-        large = np.asarray(picture.resize((2400, 2000), Image.Resampling.LANCZOS), np.int16)
+        large = np.asarray(picture.resize((2800, 2400), Image.Resampling.LANCZOS), np.int16)
     paths = []
     for i, name in enumerate(["a", "b", "c", "d"]):
         noise = rng.normal(0, 3 * i, (*large.shape[:2], 1)).astype(np.int16)
@@ -113,7 +113,7 @@ def test_reduced_decoding_moves_a_large_portrait_by_less_than_half_a_point(tmp_p
     reduced = list(mien.Scorer().stream(paths))
     exact = list(mien.Scorer(exact=True).stream(paths))
     assert any(a.raw != b.raw for a, b in zip(reduced, exact, strict=True)), "nothing was reduced: nothing was tested"
-    assert all(abs(a.score - b.score) <= 0.5 for a, b in zip(reduced, exact, strict=True))
+    assert all(abs(a.score - b.score) <= 1 for a, b in zip(reduced, exact, strict=True))
 
 
 def test_two_thousand_broken_files_get_exactly_one_row_each(scorer, tmp_path, capfd):

@@ -31,7 +31,7 @@ from mien.core.types import ATTRIBUTES, COLUMNS
 
 THUMBNAIL_PX = 320  #: long side
 LOW_ATTRIBUTE = 60  #: below it, the lowest attribute is named as the likely reason
-REASONS = {"sharpness": "soft", "exposure": "badly exposed", "noise": "noisy", "compression": "compressed"}
+REASONS = {"sharpness": "soft", "exposure": "exposure", "noise": "noisy", "compression": "compressed"}
 
 _WEBP = {"quality": 78, "method": 2}  # half the time of method 4 for 4 % more bytes
 _THREADS = 4
