@@ -3,7 +3,8 @@
     python recipes/embedded_judge.py --data ../shared/data --backbone ../shared/models/mobilenetv2_imagenet.npz
 
 Data:    BIQ2021 (train: opinions; val: only measured on) and SFHQ (synthetic faces, no opinions)
-Time:    on 2 CPU cores about 10 min for views, 5 for features, 1 for the teacher, then the student's epochs
+Time:    on 2 busy CPU cores about 9 min for views, 13 for features, 4 for the teacher, 9 for each epoch of the student;
+         with glibc, MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 spares torch most of the page faults
 Needs:   pip install "mien[train]"; about 17 GB of disk under --work
 Every stage leaves a file in --work and is skipped when its file is there; a killed run goes on where it was.
 """
