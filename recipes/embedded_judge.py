@@ -222,10 +222,19 @@ def _card(
             "mae": round(mae(quality, mos), 4),
             "onnx_against_torch_max": parity,
             "teacher": teacher_metrics,
+            "srcc_of_guessing_the_subset": _guessing(data),
         },
         "degradations": _degradations(recipe, data, judge),
         "known_failures": KNOWN_FAILURES,
     }
+
+
+def _guessing(data: Data) -> float:
+    """Pooled SRCC of answering with the mean training opinion of the picture's subset, without looking at it."""
+    mos, subset = _labels(data.photos)
+    means = {name: float(mos[subset == name].mean()) for name in np.unique(subset)}
+    held, where = _labels(data.val_photos)
+    return round(srcc([means[name] for name in where], held), 4)
 
 
 def _training(recipe: EmbeddedJudge, data: Data, teacher_metrics: dict[str, float], log: Path) -> dict[str, Any]:
