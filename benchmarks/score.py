@@ -72,9 +72,9 @@ def with_decoder_alone(threads: int) -> Callable[[Sequence[Path]], None]:
 
 def with_script(threads: int) -> Callable[[Sequence[Path]], None]:
     """(c)."""
-    import timm
+    import timm  # pyright: ignore[reportMissingImports]
     import torch
-    from torchvision import transforms
+    from torchvision import transforms  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(threads)
     net = timm.create_model("edgenext_xx_small", pretrained=False, num_classes=1).eval()
