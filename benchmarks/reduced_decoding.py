@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 import mien
-from mien.data.degradations import KINDS, Degradation, degrade
+from mien.data.degradations import Degradation, degrade
+from mien.training.views import JUDGE_KINDS
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portraits" / "portrait.jpg"
 
@@ -33,7 +34,7 @@ def generated(folder: Path, n: int) -> list[Path]:
     for i in range(n):
         w, h = (int(v) for v in rng.integers(256, 513, 2))
         x, y = int(rng.integers(513 - w)), int(rng.integers(513 - h))
-        step = Degradation(str(rng.choice(list(KINDS))), float(rng.uniform(0, 0.8)))
+        step = Degradation(str(rng.choice(list(JUDGE_KINDS))), float(rng.uniform(0, 0.8)))
         scale = rng.uniform(3, 8)
         size = (round(scale * w), round(scale * h))
         large = degrade(portrait.crop((x, y, x + w, y + h)), (step,), seed=i).resize(size, Image.Resampling.LANCZOS)

@@ -225,6 +225,7 @@ def _card(
             "srcc_of_guessing_the_subset": _guessing(data),
         },
         "degradations": _degradations(recipe, data, judge),
+        "steadiness": _steadiness(recipe, data, judge),
         "known_failures": KNOWN_FAILURES,
     }
 
@@ -287,6 +288,16 @@ def _degradations(recipe: EmbeddedJudge, data: Data, judge: probe.JudgeViews) ->
             for kind, r in reports.items()
         }
     return result
+
+
+def _steadiness(recipe: EmbeddedJudge, data: Data, judge: probe.JudgeViews) -> dict[str, Any]:
+    """What changes that no eye notices do to the score of held-back photographs, in points of 100."""
+    size = recipe.preprocess.size_px
+    reports = probe.steadiness(lambda pixels: judge(pixels)[0], [s.open() for s in data.val_photos], size)
+    return {
+        "note": "absolute change of the score of the whole picture, points of 100, BIQ2021 val",
+        **{change: {k: round(100 * v, 3) for k, v in asdict(report).items()} for change, report in reports.items()},
+    }
 
 
 KNOWN_FAILURES = [

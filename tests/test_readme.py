@@ -38,6 +38,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(portraits / "portrait.jpg", folder / target)
     shutil.copy(portraits / "dark.jpg", folder / "me.png")
     _write_tables(folder)
+    _write_checkpoint(folder / "EdgeNeXt_XXS_checkpoint.pt")
     script = folder / "bin" / "mien"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mien "$@"\n')
     script.chmod(0o755)
@@ -54,6 +55,15 @@ def _write_tables(folder: Path) -> None:
     for target in ("predictions.csv", "submissions/a.csv", "submissions/b.csv"):
         rows = [f"{name},{i * 7 % 18 + rng.normal(0, 4):.4f}" for i, name in enumerate(names)]
         (folder / target).write_text("\n".join(["image,score", *rows]) + "\n")
+
+
+def _write_checkpoint(path: Path) -> None:
+    """What the authors of Efficient-FIQA would publish, with the weights of the parity fixture."""
+    torch = pytest.importorskip("torch")
+    from mien.models.parity import fixture
+
+    facts = fixture.read(ROOT / "tests" / "fixtures" / "parity" / "efficient_fiqa_student.json")
+    torch.save(facts.state_dict(), path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the command lines are for a POSIX shell")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mien.core.types import Score
+    from mien.loading import load
     from mien.runtime.judge import list_models
-    from mien.runtime.scorer import Scorer, load, score
+    from mien.runtime.scorer import Scorer, score
 
 __version__ = "0.1.0"
 __all__ = ["Score", "Scorer", "__version__", "list_models", "load", "score"]
@@ -21,7 +22,7 @@ _LAZY = {
     "Score": "mien.core.types",
     "Scorer": "mien.runtime.scorer",
     "list_models": "mien.runtime.judge",
-    "load": "mien.runtime.scorer",
+    "load": "mien.loading",
     "score": "mien.runtime.scorer",
 }
 

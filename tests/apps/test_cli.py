@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.apps.cards import card_as_text
 from mien.apps.terminal import Tally
+from mien.models import zoo
 from mien.runtime.judge import list_models
 
 HEAVY = {"torch", "scipy", "cv2", "pandas", "matplotlib", "pyarrow", "rich", "onnx"}
@@ -77,7 +78,7 @@ def test_version_and_no_arguments():
 
 def test_models():
     run = mien("models", "list")
-    assert run.stdout.decode().split() == list_models()
+    assert run.stdout.decode().split() == [*list_models(), *zoo.names()]
     name = list_models()[0]
     card = json.loads(mien("models", "show", name, "--json").stdout)
     assert card["sha256"] and card["preprocess"]["size_px"] > 0

@@ -35,6 +35,10 @@ def squares(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(1, 256, (5, 256, 256, 3), dtype=np.uint8)
 
 
+def prepared(squares: np.ndarray) -> list[dict[str, np.ndarray]]:
+    return [{"image": square} for square in squares]
+
+
 @pytest.mark.parametrize(("raw", "score"), [(1.0, 0.0), (5.0, 100.0), (3.0, 50.0), (0.2, 0.0), (9.0, 100.0)])
 def test_score_maps_the_training_range_to_0_100_and_clips(raw: float, score: float) -> None:
     assert SCALE.score(raw) == score
@@ -49,8 +53,8 @@ def test_the_interval_is_the_score_of_raw_minus_and_plus_factor_times_spread(
     tiny_judge: Path, squares: np.ndarray
 ) -> None:
     judge = Judge.load(tiny_judge, threads=1)
-    spread = judge._session.run(["spread"], {"image": squares})[0]
-    for row, s in zip(judge(squares), np.asarray(spread), strict=True):
+    spread = judge._network({"image": squares})["spread"]
+    for row, s in zip(judge(prepared(squares)), np.asarray(spread), strict=True):
         assert row.raw is not None
         assert row.score_lo == pytest.approx(max(100 * (row.raw - 1.7 * s), 0.0))
         assert row.score_hi == pytest.approx(min(100 * (row.raw + 1.7 * s), 100.0))
@@ -58,24 +62,24 @@ def test_the_interval_is_the_score_of_raw_minus_and_plus_factor_times_spread(
 
 def test_attributes_come_in_the_order_of_the_row(tiny_judge: Path, squares: np.ndarray) -> None:
     judge = Judge.load(tiny_judge, threads=1)
-    expected = np.asarray(judge._session.run(["attributes"], {"image": squares})[0])
-    found = [[getattr(row, a) for a in ATTRIBUTES] for row in judge(squares)]
+    expected = judge._network({"image": squares})["attributes"]
+    found = [[getattr(row, a) for a in ATTRIBUTES] for row in judge(prepared(squares))]
     assert found == expected.tolist()
 
 
 def test_the_judge_tells_pictures_apart(tiny_judge: Path, squares: np.ndarray) -> None:
     dark = squares // 4
     judge = Judge.load(tiny_judge, threads=1)
-    assert judge(squares)[0].raw != pytest.approx(judge(dark)[0].raw, abs=0.01)
+    assert judge(prepared(squares))[0].raw != pytest.approx(judge(prepared(dark))[0].raw, abs=0.01)
 
 
 def test_a_number_that_is_not_finite_becomes_model_error_and_spares_the_neighbours(
     tiny_judge: Path, squares: np.ndarray
 ) -> None:
     judge = Judge.load(tiny_judge, threads=1)
-    healthy = judge(squares)
+    healthy = judge(prepared(squares))
     squares[2] = 0  # the tiny judge answers NaN
-    rows = judge(squares)
+    rows = judge(prepared(squares))
     assert [r.status for r in rows] == ["ok", "ok", "model_error", "ok", "ok"]
     assert (rows[2].score, rows[2].raw, rows[2].sharpness) == (None, None, None)
     assert [r.score for r in rows[:2] + rows[3:]] == [r.score for r in healthy[:2] + healthy[3:]]
@@ -182,7 +186,7 @@ def test_a_file_that_onnxruntime_cannot_open_is_refused(copy: Path) -> None:
 def test_loading_and_scoring_print_nothing(tiny_judge: Path) -> None:
     code = (
         "import sys, numpy as np; from mien.runtime.judge import Judge;"
-        "Judge.load(sys.argv[1])(np.ones((2, 256, 256, 3), np.uint8))"
+        "Judge.load(sys.argv[1])([{'image': np.ones((256, 256, 3), np.uint8)}])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tiny_judge)], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -31,7 +31,7 @@ app = typer.Typer(
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The judges that score pictures.")
+models_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="The judges and the published networks.")
 app.add_typer(models_app, name="models")
 challenge_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Run a challenge: make, score, publish.")
 app.add_typer(challenge_app, name="challenge")
@@ -69,6 +69,13 @@ def score(
     model: Annotated[
         str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Checkpoint of the published network that --model names.")
+    ] = None,
+    raw_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Raw values that become score 0 and 100, if the network has no scale."),
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Decode every picture at its full size; slower.")] = False,
     faces: Annotated[str, typer.Option(help="What is judged; only 'whole' (the whole picture) for now.")] = "whole",
     batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together.")] = 8,
@@ -100,6 +107,8 @@ def score(
         files_from=files_from,
         null=null,
         model=model,
+        weights=weights,
+        raw_range=raw_range,
         exact=exact,
         faces=faces,
         batch=batch,
@@ -115,12 +124,17 @@ def score(
 
 
 @models_app.command("list")
-def models_list() -> None:
-    """Names of the judges that --model knows."""
-    from mien.runtime.judge import list_models
+def models_list(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """All judges and published networks, and which of them need weights.
 
-    for name in list_models():
-        typer.echo(name)
+    On a terminal a table; piped, one name per line: first what --model takes as it is, then the networks that need
+    their authors' weights as well.
+    """
+    from mien.apps.zoo_commands import list_networks
+
+    raise typer.Exit(list_networks(as_json=as_json))
 
 
 @models_app.command("show")
@@ -128,11 +142,85 @@ def models_show(
     name: Annotated[str, typer.Argument(help="A name of 'mien models list'.")],
     as_json: Annotated[bool, typer.Option("--json", help="The card as it is.")] = False,
 ) -> None:
-    """The card of a judge: data, licence, range, numbers, known failures."""
-    from mien.apps.cards import card_as_json, card_as_text
-    from mien.runtime.judge import card
+    """The card of a judge or network: data, licence, range, numbers, known failures, where its weights are."""
+    from mien.apps.zoo_commands import show
 
-    typer.echo(card_as_json(card(name)) if as_json else card_as_text(card(name)))
+    raise typer.Exit(show(name, as_json=as_json))
+
+
+@models_app.command("licences")
+def models_licences(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line, on a terminal, too.")] = False,
+) -> None:
+    """Licences of the authors' code and weights; mien's own code is Apache-2.0 throughout."""
+    from mien.apps.zoo_commands import licences
+
+    raise typer.Exit(licences(as_json=as_json))
+
+
+@models_app.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="A published network of 'mien models list'.")],
+    file: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this file; without it all that are on record.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Fetch from here, http or https.")] = None,
+    accept_hash: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="Keep a file without a recorded hash, if it has this one.")
+    ] = None,
+    max_size: Annotated[str | None, typer.Option(metavar="SIZE", help="Refuse larger files [4GB].")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Fetch it although it is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only errors.")] = False,
+) -> None:
+    """Fetch the weights of a network; the only command that downloads.
+
+    Files are kept as NAME/FILE in $MIEN_CACHE, or else in ~/.cache/mien/models (macOS: ~/Library/Caches/mien/models,
+    Windows: %LOCALAPPDATA%/mien/models); put them there by hand for a machine without a network. The path of every
+    file is printed. An interrupted download goes on where it stopped. A file whose SHA-256 is on no record is not used
+    before you have accepted it: exit code 2, and the command for that is shown.
+    """
+    from mien.apps.zoo_commands import PullOptions, pull_weights
+
+    options = PullOptions(
+        name=name, file=file, url=url, accept_hash=accept_hash, max_size=max_size, again=again, quiet=quiet
+    )
+    raise typer.Exit(pull_weights(options))
+
+
+@models_app.command("convert")
+def models_convert(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The authors' checkpoint, or a folder with its parts.")
+    ],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="The network that it belongs to.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="File to write.")],
+    half: Annotated[bool, typer.Option("--half", help="Half precision: half the size, rounded to 3 digits.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Turn a checkpoint into .safetensors: checked against the network, no pickle any more. Needs the extra "torch".
+
+    The checkpoint is opened as data; one that wants to run code is refused.
+    """
+    from mien.apps.zoo_commands import convert_weights
+
+    raise typer.Exit(convert_weights(source, name, out, half=half, force=force))
+
+
+@models_app.command("verify")
+def models_verify(
+    name: Annotated[str, typer.Argument(help="A published network of 'mien models list'.")],
+    fixture: Annotated[
+        Path, typer.Option(metavar="FILE.json", help="Numbers of the official code: tests/fixtures/parity/*.json.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per comparison.")] = False,
+) -> None:
+    """Prove that a network gives the numbers of its official code. Needs the extra "torch".
+
+    From a tensor, from a prepared picture and from a picture file. Exit code 0: all within tolerance; 1: not all.
+    """
+    from mien.apps.zoo_commands import verify_network
+
+    raise typer.Exit(verify_network(name, fixture, as_json=as_json))
 
 
 @app.command()
@@ -161,6 +249,36 @@ def cost(
     path = find_model(model)
     counted, timed = count(path), measure(path, runs=runs, threads=threads) if time else None
     typer.echo(json.dumps(cost_record(counted, timed)) if as_json else "\n".join(cost_lines(counted, timed)))
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="A published network of 'mien models list'.")],
+    weights: Annotated[Path, typer.Option(metavar="FILE", help="The authors' checkpoint, or .safetensors.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.onnx", help="Without it NAME.onnx.")] = None,
+    raw_range: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Raw values that become score 0 and 100, if the network has no scale."),
+    ] = None,
+) -> None:
+    """A published network with its weights as ONNX, for 'mien score --model FILE.onnx' without torch.
+
+    The file and its card are written only when it answers as torch does, within 1e-4 on 64 pictures. Needs the extra
+    "torch".
+    """
+    from mien.core.errors import UsageError
+    from mien.models import zoo
+
+    target = out or Path(f"{name}.onnx")
+    if target.suffix != ".onnx":
+        raise UsageError(f"--out {target}: the file ends in .onnx")
+    zoo.card(name)  # an unknown name is told first
+    zoo.need_torch("mien export")
+    from mien.models.export import PICTURES
+    from mien.models.export import export as write_onnx
+
+    difference = write_onnx(name, weights, target, raw_range=raw_range)
+    typer.echo(f"wrote {target} and its card; largest difference from torch on {PICTURES} pictures {difference:.1e}")
 
 
 @app.command()

@@ -32,6 +32,8 @@ class ScoreOptions:
     files_from: str | None = None
     null: bool = False
     model: str | None = None
+    weights: Path | None = None
+    raw_range: tuple[float, float] | None = None
     exact: bool = False
     faces: str = "whole"
     batch: int = 8
@@ -83,6 +85,10 @@ def check(options: ScoreOptions) -> None:
         raise UsageError("stdin can be one picture (-) or a list (--files-from -), not both")
     if options.null and options.files_from is None:
         raise UsageError("--null belongs to --files-from")
+    if options.weights is not None and options.model is None:
+        raise UsageError("--weights belongs to the published network that --model names")
+    if options.raw_range is not None and options.weights is None:
+        raise UsageError("--raw-range belongs to --weights")
     if options.out is None and (options.resume or options.overwrite):
         raise UsageError("--resume and --overwrite belong to --out")
     if options.out is not None:
@@ -146,10 +152,19 @@ class _Run:
 
     def _score(self, sources: Iterator[Source]) -> int:
         """Score what has no row yet; how many."""
-        from mien.runtime.scorer import Scorer
+        from mien.loading import load
+        from mien.runtime.judge import DEFAULT
 
         o = self.options
-        scorer = Scorer(o.model, exact=o.exact, batch=o.batch, threads=o.threads, faces="whole")
+        scorer = load(
+            o.model or DEFAULT,
+            weights=o.weights,
+            raw_range=o.raw_range,
+            exact=o.exact,
+            batch=o.batch,
+            threads=o.threads,
+            faces=o.faces,
+        )
         with self._sink(scorer.model_id, scorer.preprocess_id) as (emit, done):
             before = self.tally.total
             with progress(self.tally, self.total, quiet=o.quiet) as step:

@@ -115,7 +115,8 @@ def print_table(tally: Tally) -> None:
         table.add_column(name[:5], justify="right")  # short, to leave room for paths on 80 columns
     table.add_column("path", overflow="fold")
     for row in tally.worst:
-        interval = f"{_cell(row['score_lo'])}-{_cell(row['score_hi'])}"
+        known = row["score_lo"] is not None
+        interval = f"{_cell(row['score_lo'])}-{_cell(row['score_hi'])}" if known else ""
         cells = [f"{row['score']:.1f}", interval, *(_cell(row[name]) for name in ("percentile", *ATTRIBUTES))]
         table.add_row(*cells, Text(row["path"]))
     Console(file=sys.stdout).print(table)

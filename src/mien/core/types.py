@@ -52,12 +52,15 @@ class Score:
 
         if self.status != "ok":
             return f"<b>{escape(self.status)}</b> {escape(self.error)}"
-        cells = [("score", f"<b>{self.score:.1f}</b> ({self.score_lo:.0f} to {self.score_hi:.0f})")]
+        cells = [("score", f"<b>{self.score:.1f}</b>{self._interval()}")]
         if self.percentile is not None:
             cells.append(("percentile", f"{self.percentile:.0f}"))
         cells += [(a, f"{getattr(self, a):.0f}") for a in ATTRIBUTES if getattr(self, a) is not None]
         rows = "".join(f"<tr><th style='text-align:left'>{k}</th><td>{v}</td></tr>" for k, v in cells)
         return f"<table>{rows}</table><small>{escape(self.path)} · {escape(self.model)}</small>"
+
+    def _interval(self) -> str:
+        return "" if self.score_lo is None else f" ({self.score_lo:.0f} to {self.score_hi:.0f})"
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Score))

@@ -53,6 +53,11 @@ def read(root: Path) -> Biq2021:
     return Biq2021(tuple(samples), len(rows) - len(samples), missing)
 
 
+def samples(root: Path) -> tuple[Sample, ...]:
+    """Only the pictures that are present, as the other adapters give them; see `read`."""
+    return read(root).samples
+
+
 def _index(shard: Path) -> dict[str, tuple[int, int]]:
     with tarfile.open(shard) as tar:
         return {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}

@@ -8,13 +8,13 @@ function is deterministic for a seed.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from mien.core.types import ATTRIBUTES
 
@@ -56,11 +56,60 @@ def degrade(picture: Image.Image, steps: tuple[Degradation, ...], *, seed: int =
 
 
 def attribute_strengths(steps: tuple[Degradation, ...]) -> dict[str, float]:
-    """How much each attribute has suffered, 0..1; two steps on one attribute add up as independent losses."""
+    """How much each attribute has suffered, 0..1; two steps on one attribute add up as independent losses.
+
+    A kind may hit several attributes, each by its whole strength, or none.
+    """
     left = dict.fromkeys(ATTRIBUTES, 1.0)
     for step in steps:
-        left[ATTRIBUTE_OF[step.kind]] *= 1 - step.strength
+        for attribute in ATTRIBUTES_OF[step.kind]:
+            left[attribute] *= 1 - step.strength
     return {attribute: 1 - share for attribute, share in left.items()}
+
+
+def chain(shares: Mapping[str, float], strength: float) -> tuple[Degradation, ...]:
+    """Several kinds that grow together, in the order given; monotone, because no step falls when `strength` rises.
+
+    Args:
+        shares: kind -> its strength where the chain's is 1, each in 0..1; see `CHAINS` for ready ones.
+        strength: 0..1.
+
+    Returns:
+        Steps for `degrade`; `attribute_strengths` says what they do.
+
+    Raises:
+        ValueError: a strength or a share outside 0..1.
+    """
+    outside = [value for value in (strength, *shares.values()) if not 0 <= value <= 1]
+    if outside:
+        raise ValueError(f"strength and shares of a chain must be in 0..1, not {outside[0]}")
+    return tuple(Degradation(kind, float(share * strength)) for kind, share in shares.items())
+
+
+def random_chain(
+    rng: Generator,
+    *,
+    kinds: Sequence[str] | None = None,
+    most: int = 3,
+    weakest: float = 0.25,
+    strongest: float = 1.0,
+) -> tuple[Degradation, ...]:
+    """One to `most` different kinds of random strength, in the order in which they happen to a photograph.
+
+    Args:
+        rng: source of chance; the result is known, and so are its `attribute_strengths`.
+        kinds: to choose from; None = all.
+        most: number of steps at most.
+        weakest: lowest strength.
+        strongest: highest strength.
+
+    Returns:
+        Steps for `degrade`, sorted as in `IN_ORDER`.
+    """
+    choice = list(IN_ORDER if kinds is None else kinds)
+    picked = rng.choice(choice, size=int(rng.integers(1, min(most, len(choice)) + 1)), replace=False).tolist()
+    picked.sort(key=IN_ORDER.index)
+    return tuple(Degradation(kind, float(rng.uniform(weakest, strongest))) for kind in picked)
 
 
 def _blur(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
@@ -121,6 +170,36 @@ def _bright(picture: Image.Image, strength: float, rng: Generator) -> Image.Imag
     return _exposed(picture, 3.0 * strength)
 
 
+def _low_light(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Too little light: as dark as `dark` of this strength, with the grain, beside the light left, of `noise`."""
+    return _dark(_noise(picture, strength, rng), strength, rng)
+
+
+def _color_cast(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Wrong white balance: red and blue up to 1.6 stops apart in linear light, warm or cold, and green a little.
+
+    A grey keeps its light, so exposure does not suffer; highlights clip where a channel gains.
+    """
+    warm, tint = rng.choice([-1.0, 1.0]), rng.uniform(-0.3, 0.3)
+    gains = 2.0 ** (strength * np.array([0.8 * warm, tint, -0.8 * warm]))
+    gains /= gains @ (0.2126, 0.7152, 0.0722)
+    linear = (np.arange(256) / 255) ** 2.2
+    return picture.point([round(255 * v) for gain in gains for v in np.minimum(linear * gain, 1) ** (1 / 2.2)])
+
+
+def _occlusion(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """Something in front: an ellipse of one colour whose half axes grow up to half of the picture's sides.
+
+    The same seed places it alike for every strength, so that a stronger one hides all that a weaker one hides.
+    """
+    colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+    x, y = rng.uniform(0.3, 0.7, 2) * picture.size
+    a, b = 0.5 * strength * np.array(picture.size) * rng.uniform(0.8, 1.0, 2)
+    covered = picture.copy()
+    ImageDraw.Draw(covered).ellipse((x - a, y - b, x + a, y + b), fill=colour)
+    return covered
+
+
 def _exposed(picture: Image.Image, stops: float) -> Image.Image:
     linear = (np.arange(256) / 255) ** 2.2 * 2.0**stops
     curve = np.rint(255 * np.minimum(linear, 1) ** (1 / 2.2)).astype(int).tolist()
@@ -137,7 +216,12 @@ def _webp(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
     return _encoded(picture, "WEBP", quality=round(80 * (1 - strength) ** 2), method=2)
 
 
-def _encoded(picture: Image.Image, encoding: str, **options: int) -> Image.Image:
+def _avif(picture: Image.Image, strength: float, rng: Generator) -> Image.Image:
+    """AVIF, quality 60 down to 0, chroma halved; one thread, so that the bytes do not depend on the machine's cores."""
+    return _encoded(picture, "AVIF", quality=round(60 * (1 - strength)), subsampling="4:2:0", speed=8, max_threads=1)
+
+
+def _encoded(picture: Image.Image, encoding: str, **options: int | str) -> Image.Image:
     stream = io.BytesIO()
     picture.save(stream, encoding, **options)
     with Image.open(stream) as decoded:
@@ -148,6 +232,7 @@ def _image(pixels: Floats) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
+#: the first eight, in this order, are what the shipped judge learned from (`mien.training.views.JUDGE_KINDS`)
 KINDS: dict[str, Callable[[Image.Image, float, Generator], Image.Image]] = {
     "blur": _blur,
     "motion": _motion,
@@ -157,15 +242,42 @@ KINDS: dict[str, Callable[[Image.Image, float, Generator], Image.Image]] = {
     "bright": _bright,
     "jpeg": _jpeg,
     "webp": _webp,
+    "low_light": _low_light,
+    "color_cast": _color_cast,
+    "avif": _avif,
+    "occlusion": _occlusion,
 }
 
-ATTRIBUTE_OF: dict[str, str] = {
-    "blur": "sharpness",
-    "motion": "sharpness",
-    "downscale": "sharpness",
-    "noise": "noise",
-    "dark": "exposure",
-    "bright": "exposure",
-    "jpeg": "compression",
-    "webp": "compression",
+#: attributes of the row that a kind takes away; none where the row has no word for it
+ATTRIBUTES_OF: dict[str, tuple[str, ...]] = {
+    "blur": ("sharpness",),
+    "motion": ("sharpness",),
+    "downscale": ("sharpness",),
+    "noise": ("noise",),
+    "dark": ("exposure",),
+    "bright": ("exposure",),
+    "jpeg": ("compression",),
+    "webp": ("compression",),
+    "low_light": ("exposure", "noise"),
+    "color_cast": (),
+    "avif": ("compression",),
+    "occlusion": (),
+}
+
+#: the attribute of the kinds that have exactly one
+ATTRIBUTE_OF: dict[str, str] = {kind: names[0] for kind, names in ATTRIBUTES_OF.items() if len(names) == 1}
+
+#: in front of the lens, lens, light, sensor, encoder
+IN_ORDER: tuple[str, ...] = (
+    *("occlusion", "motion", "blur", "dark", "bright", "low_light", "noise", "color_cast"),
+    *("downscale", "jpeg", "webp", "avif"),
+)
+
+#: ready chains for `chain`: kind -> share
+CHAINS: dict[str, dict[str, float]] = {
+    "night": {"motion": 0.6, "low_light": 0.8, "jpeg": 0.5},
+    "webcam": {"blur": 0.5, "dark": 0.4, "noise": 0.5, "color_cast": 0.6, "webp": 0.7},
+    "messenger": {"downscale": 0.5, "jpeg": 0.9},
+    "reposted": {"jpeg": 0.7, "downscale": 0.4, "webp": 0.8},
+    "restoration": {"blur": 0.8, "downscale": 0.8, "noise": 0.5, "jpeg": 0.7},
 }

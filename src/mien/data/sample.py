@@ -18,8 +18,12 @@ class Sample:
     offset: int = 0  #: byte where the picture starts in `file`
     size: int | None = None  #: its length in bytes; None = to the end of the file
     label: float | None = None  #: mean opinion on the data set's scale, higher is better; None = nobody was asked
-    split: str = "train"  #: "train" or "val"
+    split: str = "train"  #: "train", "val" or "test"
     subset: str = ""  #: the part of the data set that correlations are reported inside
+    scene: str = ""  #: opinions compare only inside one scene; "" = with all pictures of the data set
+    reference: str = ""  #: the content that it was made from, so that splits can keep it together; "" = no other's
+    distortion: str = ""  #: what was done to it, in the data set's own words
+    std: float | None = None  #: standard deviation of the opinions, on the scale of `label`; None = not published
 
     def read(self) -> bytes:
         """The encoded picture."""
@@ -28,6 +32,6 @@ class Sample:
             return stream.read() if self.size is None else stream.read(self.size)
 
     def open(self) -> Image.Image:
-        """The decoded picture, mode RGB."""
+        """The decoded picture, mode RGB; a video is not one, read its `file`."""
         with Image.open(io.BytesIO(self.read())) as picture:
             return picture.convert("RGB")

@@ -13,7 +13,7 @@ def plcc_loss(predicted: Tensor, target: Tensor, *, eps: float = 1e-8) -> Tensor
     [mean((q̂ - y)²) / 4 + mean((ρ q̂ - y)²) / 4] / 2, which equals (1 - ρ)/4 + (1 - ρ²)/8.
 
     Args:
-        predicted: (n,) float.
+        predicted: (n,) float. Constant ones cost 0.25, less than uncorrelated ones, with a gradient of order 1 / eps.
         target: (n,) float, any scale.
         eps: added to both standard deviations, as in the released code.
 
@@ -37,3 +37,36 @@ def laplace_nll(error: Tensor, spread: Tensor) -> Tensor:
         () float.
     """
     return (error / spread + torch.log(spread)).mean()
+
+
+def linear_plcc_loss(predicted: Tensor, target: Tensor, *, eps: float = 1e-8) -> Tensor:
+    """The other published PLCC loss, (1 - ρ) / 2: 0 for a perfect line, 0.5 for none, 1 for its reverse.
+
+    Defined beside the two-term form in FAST-VQA's training script; `plcc_loss` is what that script minimises.
+
+    Args:
+        predicted: (n,) float. Constant predictions count as ρ = 0; the gradient there is finite but of order 1 / eps,
+            so clip gradients.
+        target: (n,) float, any scale.
+        eps: added to both standard deviations.
+
+    Returns:
+        () float, in 0..1.
+    """
+    q = (predicted - predicted.mean()) / (predicted.std(correction=0) + eps)
+    y = (target - target.mean()) / (target.std(correction=0) + eps)
+    return (1 - (q * y).mean()) / 2
+
+
+def charbonnier_loss(predicted: Tensor, target: Tensor, *, eps: float = 1e-3) -> Tensor:
+    """Charbonnier loss of DSL-FIQA's training script, mean √(e² + eps²): an absolute error that is smooth at 0.
+
+    Args:
+        predicted: (...) float.
+        target: (...) float, the same scale.
+        eps: error below which it turns quadratic; also the smallest value of the loss.
+
+    Returns:
+        () float, at least eps.
+    """
+    return ((predicted - target).square() + eps**2).sqrt().mean()

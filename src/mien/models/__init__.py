@@ -1,5 +1,9 @@
-"""Torch networks, one readable file each.
+"""Torch networks, one readable file per published system, each loading its authors' checkpoint.
 
-May import core; third party: torch.
-Start with `judge_net.py`, the network that ships.
+May import core; third party: torch (torchvision and timm inside functions).
+Start with `zoo.py`, the table of names; `efficient_fiqa.py` is the shortest network, `judge_net.py` the one that ships.
 """
+
+from mien.models.zoo import build, card, load_official, names
+
+__all__ = ["build", "card", "load_official", "names"]

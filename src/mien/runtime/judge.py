@@ -1,7 +1,9 @@
-"""A judge: one ONNX network and the card beside it (`NAME.onnx` + `NAME.json`).
+"""A judge: one network and the card beside it (`NAME.onnx` + `NAME.json`).
 
-The network takes "image", (n, S, S, 3) uint8 RGB, and answers with "quality" (n,) on its training scale, "spread" (n,)
-the scale of its own error, and "attributes" (n, 4) in 0..100, in the order of `mien.core.types.ATTRIBUTES`. The card
+The embedded judge takes "image", (n, S, S, 3) uint8 RGB, and answers with "quality" (n,) on its training scale,
+"spread" (n,) the scale of its own error, and "attributes" (n, 4) in 0..100, in the order of
+`mien.core.types.ATTRIBUTES`. A published network that `mien export` wrote takes (n, v, 3, h, w) float32 for each of
+its inputs, v views of n pictures, and answers with "quality" alone; what it cannot say stays empty in the row. The card
 says how to prepare a picture and how to read the answers; the file is refused when it is not the one that the card
 describes. Nothing is ever downloaded.
 """
@@ -11,25 +13,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+from PIL import Image
 
-from mien.core.errors import ModelError
+from mien.core.errors import ModelError, UsageError
 from mien.core.preprocess import Interpolation, Preprocess
 from mien.core.types import Score, Status
+from mien.core.views import Box, ViewPreprocess
 
 FOLDER = Path(__file__).parent / "judges"
 EMBEDDED: dict[str, str] = {"mien-judge": "mien-judge-1.onnx"}  # name -> file in FOLDER
 DEFAULT = "mien-judge"
 
 _SCHEMA = 1
-_OUTPUTS = ("quality", "spread", "attributes")
+_OUTPUTS = ("quality", "spread", "attributes")  # all of them for squares, the first for views
+
+Array = npt.NDArray[Any]
+Prepared = Mapping[str, Array]  #: what one picture gives each input of the network
+Network = Callable[[dict[str, Array]], Mapping[str, Array]]  #: batches by input -> "quality" (n,) and more, if it can
 
 
 def list_models() -> list[str]:
@@ -51,34 +59,50 @@ def card(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How the numbers of one network are read; part of its card."""
+    """How the numbers of one network are read; part of its card. What is None is not known, and stays empty in rows."""
 
     raw_range: tuple[float, float]  #: raw values that become score 0 and 100
-    interval_factor: float  #: the interval is raw -/+ this many times the predicted spread
-    raw_quantiles: tuple[float, ...]  #: rising; raw values of the card's population at evenly spaced percentiles
+    interval_factor: float | None = None  #: the interval is raw -/+ this many times the predicted spread
+    raw_quantiles: tuple[float, ...] | None = None  #: rising; raw values of a population at evenly spaced percentiles
 
     def score(self, raw: float) -> float:
         """0..100, clipped, higher is better."""
         low, high = self.raw_range
         return min(max(100.0 * (raw - low) / (high - low), 0.0), 100.0)
 
-    def percentile(self, raw: float) -> float:
+    def interval(self, raw: float, spread: float | None) -> tuple[float | None, float | None]:
+        """Lower and upper end of the 90 % interval, 0..100."""
+        if spread is None or self.interval_factor is None:
+            return None, None
+        half = self.interval_factor * spread
+        return self.score(raw - half), self.score(raw + half)
+
+    def percentile(self, raw: float) -> float | None:
         """0..100: share of the population that scores lower."""
+        if self.raw_quantiles is None:
+            return None
         return float(np.interp(raw, self.raw_quantiles, np.linspace(0.0, 100.0, len(self.raw_quantiles))))
 
 
 class Judge:
-    """A network in memory, ready to score prepared squares. Safe to call from several threads."""
+    """A network in memory, ready to score prepared pictures. Safe to call from several threads.
 
-    def __init__(self, model_id: str, preprocess: Preprocess, scale: Scale, session: ort.InferenceSession) -> None:
+    Args:
+        model_id: name@version; the column `model`.
+        preprocess: from a picture to what the network reads.
+        scale: from the network's number to a score.
+        network: batches by the name of the input -> answers; called with (n, ...) arrays.
+    """
+
+    def __init__(self, model_id: str, preprocess: Preprocess | ViewPreprocess, scale: Scale, network: Network) -> None:
         self.model_id = model_id
         self.preprocess = preprocess
         self.scale = scale
-        self._session = session
+        self._network = network
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Judge:
-        """Read a network and its card, and check that they belong together.
+        """Read an ONNX network and its card, and check that they belong together.
 
         Args:
             model: None for the embedded judge, a name of `list_models()`, or the path of an .onnx file.
@@ -91,21 +115,45 @@ class Judge:
         facts = _read_card(path)
         preprocess, scale = _preprocess_of(facts, path), _scale_of(facts, path)
         session = _open_session(_read_network(path, facts), threads or usable_cores(), path)
-        _check_shape(session, preprocess.size_px, path)
-        return cls(f"{_field(facts, path, 'name')}@{_field(facts, path, 'version')}", preprocess, scale, session)
+        if isinstance(preprocess, Preprocess):
+            _check_square(session, preprocess.size_px, path)
+            outputs = _OUTPUTS
+        else:
+            _check_views(session, preprocess, path)
+            outputs = _OUTPUTS[:1]
 
-    def __call__(self, squares: npt.NDArray[np.uint8]) -> list[Score]:
+        def network(batch: dict[str, Array]) -> dict[str, Array]:
+            return dict(zip(outputs, map(np.asarray, session.run(list(outputs), batch)), strict=True))
+
+        return cls(f"{_field(facts, path, 'name')}@{_field(facts, path, 'version')}", preprocess, scale, network)
+
+    def prepare(self, picture: Image.Image, box: Box | None = None) -> Prepared:
+        """What the network reads of one picture; `box` as for `Preprocess`."""
+        made = self.preprocess(picture, box)
+        return made if isinstance(made, dict) else {"image": made}
+
+    def __call__(self, pictures: Iterable[Prepared]) -> list[Score]:
         """Score a batch; each picture's answer is independent of its neighbours.
 
         Args:
-            squares: (n, S, S, 3) uint8 RGB, S = `preprocess.size_px`.
+            pictures: from `prepare`.
 
         Returns:
-            n rows without path and size: status `ok`, or `model_error` where the network gave no usable number.
+            A row each, without path and size: `ok`, or `model_error` where the network gave no usable number.
         """
-        quality, spread, attributes = self._session.run(list(_OUTPUTS), {"image": squares})
-        triples = zip(np.asarray(quality), np.asarray(spread), np.asarray(attributes), strict=True)
-        return [self._row(float(q), float(s), [float(a) for a in several]) for q, s, several in triples]
+        rows: list[Score] = []
+        for together in _runs_of_one_shape(pictures):
+            answers = self._network({name: np.stack([p[name] for p in together]) for name in together[0]})
+            spread, attributes = answers.get("spread"), answers.get("attributes")
+            rows += [
+                self._row(
+                    float(q),
+                    None if spread is None else float(spread[i]),
+                    [] if attributes is None else [float(a) for a in attributes[i]],
+                )
+                for i, q in enumerate(answers["quality"])
+            ]
+        return rows
 
     def failed(self, status: str, error: str, path: str = "") -> Score:
         """The row of a picture without a score; `status` is one of `mien.core.types.STATUSES`."""
@@ -113,24 +161,35 @@ class Judge:
             path=path, status=cast("Status", status), model=self.model_id, preprocess=self.preprocess.id, error=error
         )
 
-    def _row(self, raw: float, spread: float, attributes: Sequence[float]) -> Score:
-        if not np.isfinite([raw, spread, *attributes]).all() or spread < 0:
+    def _row(self, raw: float, spread: float | None, attributes: Sequence[float]) -> Score:
+        if not np.isfinite([raw, spread or 0.0, *attributes]).all() or (spread or 0.0) < 0:
             return self.failed("model_error", "the network gave a number that is not finite or a negative spread")
-        half = self.scale.interval_factor * spread
-        sharpness, exposure, noise, compression = (min(max(a, 0.0), 100.0) for a in attributes)
-        return Score(
+        low, high = self.scale.interval(raw, spread)
+        row = Score(
             score=self.scale.score(raw),
-            score_lo=self.scale.score(raw - half),
-            score_hi=self.scale.score(raw + half),
+            score_lo=low,
+            score_hi=high,
             raw=raw,
             percentile=self.scale.percentile(raw),
             model=self.model_id,
             preprocess=self.preprocess.id,
-            sharpness=sharpness,
-            exposure=exposure,
-            noise=noise,
-            compression=compression,
         )
+        if not attributes:
+            return row
+        sharpness, exposure, noise, compression = (min(max(a, 0.0), 100.0) for a in attributes)
+        return replace(row, sharpness=sharpness, exposure=exposure, noise=noise, compression=compression)
+
+
+def _runs_of_one_shape(pictures: Iterable[Prepared]) -> Iterable[list[Prepared]]:
+    """Neighbours that can be stacked; a network may see another number of views of another size of picture."""
+    run: list[Prepared] = []
+    for picture in pictures:
+        if run and any(picture[name].shape != value.shape for name, value in run[0].items()):
+            yield run
+            run = []
+        run.append(picture)
+    if run:
+        yield run
 
 
 def usable_cores() -> int:
@@ -187,32 +246,45 @@ def _field(facts: Mapping[str, Any], path: Path, *keys: str) -> Any:
     return value
 
 
-def _preprocess_of(facts: Mapping[str, Any], path: Path) -> Preprocess:
+def _preprocess_of(facts: Mapping[str, Any], path: Path) -> Preprocess | ViewPreprocess:
     values = _field(facts, path, "preprocess")
     try:
+        if "inputs" in values:
+            return ViewPreprocess.from_dict(values)
         preprocess = Preprocess(**values)
         known = preprocess.size_px > 0 and preprocess.reducing_gap >= 1
         if known and preprocess.interpolation in get_args(Interpolation):
             return preprocess
-    except TypeError:  # a field that this release does not have, or a value of another type
+    except (TypeError, UsageError):  # a field that this release does not have, or a value of another type
         pass
     raise ModelError(f"the card of {path.name} has an unknown preprocess: {values!r}. A newer mien may know it")
 
 
 def _scale_of(facts: Mapping[str, Any], path: Path) -> Scale:
+    factor = _field(facts, path, "interval", "factor")
+    quantiles = _field(facts, path, "population", "raw_quantiles")
     try:
         low, high = (float(x) for x in _field(facts, path, "raw_range"))
-        factor = float(_field(facts, path, "interval", "factor"))
-        quantiles = tuple(float(x) for x in _field(facts, path, "population", "raw_quantiles"))
+        scale = Scale(
+            (low, high),
+            None if factor is None else float(factor),
+            None if quantiles is None else tuple(float(x) for x in quantiles),
+        )
     except (TypeError, ValueError) as error:
         raise ModelError(f"the card of {path.name} has a scale that is not made of numbers: {error}") from error
-    rising = len(quantiles) >= 2 and bool((np.diff(quantiles) >= 0).all())
-    finite = bool(np.isfinite([low, high, factor, *quantiles]).all())
-    if not (finite and rising and low < high and factor >= 0):
+    if not _rises(scale):
         raise ModelError(
             f"the card of {path.name} has a scale that does not rise. Use the card that came with the model"
         )
-    return Scale((low, high), factor, quantiles)
+    return scale
+
+
+def _rises(scale: Scale) -> bool:
+    low, high = scale.raw_range
+    factor = 0.0 if scale.interval_factor is None else scale.interval_factor
+    quantiles = (0.0, 1.0) if scale.raw_quantiles is None else scale.raw_quantiles
+    finite = bool(np.isfinite([low, high, factor, *quantiles]).all())
+    return finite and low < high and factor >= 0 and len(quantiles) >= 2 and bool((np.diff(quantiles) >= 0).all())
 
 
 def _read_network(path: Path, facts: Mapping[str, Any]) -> bytes:
@@ -245,7 +317,7 @@ def _open_session(network: bytes, threads: int, path: Path) -> ort.InferenceSess
         raise ModelError(f"onnxruntime {ort.__version__} cannot open {path.name}: {error}") from error
 
 
-def _check_shape(session: ort.InferenceSession, size_px: int, path: Path) -> None:
+def _check_square(session: ort.InferenceSession, size_px: int, path: Path) -> None:
     inputs = {i.name: (i.type, i.shape[1:]) for i in session.get_inputs()}
     outputs = {o.name for o in session.get_outputs()}
     free_batch = not isinstance(session.get_inputs()[0].shape[0], int)
@@ -254,4 +326,15 @@ def _check_shape(session: ort.InferenceSession, size_px: int, path: Path) -> Non
         raise ModelError(
             f"{path.name} is no judge: wanted one input image uint8 (n, {size_px}, {size_px}, 3) and the outputs "
             f"{', '.join(_OUTPUTS)}; found {inputs} and {sorted(outputs)}. Export it again"
+        )
+
+
+def _check_views(session: ort.InferenceSession, preprocess: ViewPreprocess, path: Path) -> None:
+    inputs = {i.name: (i.type, len(i.shape)) for i in session.get_inputs()}
+    outputs = {o.name for o in session.get_outputs()}
+    wanted = dict.fromkeys(preprocess.inputs, ("tensor(float)", 5))
+    if inputs != wanted or "quality" not in outputs:
+        raise ModelError(
+            f"{path.name} does not fit its card: wanted the inputs {wanted} and the output quality; found {inputs} and "
+            f"{sorted(outputs)}. Export it again"
         )

@@ -20,17 +20,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from PIL.Image import Image
 
 from mien.core.decode import Source, decode
 from mien.core.discover import display_path
 from mien.core.errors import ModelError, UnreadableImageError, UsageError
 from mien.core.types import Score
-from mien.runtime.judge import Judge, usable_cores
+from mien.runtime.judge import Judge, Prepared, usable_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class _Prepared:
     """A picture that waits for the network."""
 
     path: str
-    square: npt.NDArray[np.uint8]  # (S, S, 3) RGB
+    inputs: Prepared
     width: int
     height: int
     ms: float
@@ -48,7 +46,7 @@ class Scorer:
     """Scores pictures with one judge. Make it once, use it often, from several threads if you like.
 
     Args:
-        model: None for the embedded judge, a name of `mien.list_models()`, or the path of an .onnx file.
+        model: None for the embedded judge, a name of `mien.list_models()`, the path of an .onnx file, or a `Judge`.
         exact: decode large pictures in full instead of at the reduced scale that the network needs; slower. The default
             moves a score by less than 0.7 points in 95 % of large pictures (`benchmarks/reduced_decoding.py`).
         batch: most pictures for one run of the network, at least 1. Scores do not depend on it.
@@ -62,7 +60,7 @@ class Scorer:
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] | Judge | None = None,
         *,
         exact: bool = False,
         batch: int = 8,
@@ -75,7 +73,7 @@ class Scorer:
             raise UsageError(f"faces={faces!r} is not known; this release scores faces='whole'")
         self._threads = threads or usable_cores()
         self._batch = batch
-        self._judge = Judge.load(model, threads=self._threads)
+        self._judge = model if isinstance(model, Judge) else Judge.load(model, threads=self._threads)
         self._enough_px = None if exact else self._judge.preprocess.enough_px
 
     @property
@@ -171,7 +169,7 @@ class Scorer:
             return []
         started = perf_counter()
         try:
-            rows = self._judge(np.stack([p.square for p in pictures]))
+            rows = self._judge([p.inputs for p in pictures])
         except Exception as error:  # whatever onnxruntime raises: the run of the others goes on
             return [self._judge.failed("model_error", _one_line(error), p.path) for p in pictures]
         share_ms = 1e3 * (perf_counter() - started) / len(pictures)
@@ -181,24 +179,21 @@ class Scorer:
         started = perf_counter()
         try:
             picture = decode(source, enough_px=self._enough_px)
-            square = self._judge.preprocess(picture.pixels, picture.box)
+            inputs = self._judge.prepare(picture.pixels, picture.box)
         except UnreadableImageError:
             raise
+        except UsageError as error:
+            raise UnreadableImageError("too_small", _one_line(error)) from error
         except Exception as error:
             raise UnreadableImageError("decode_error", _one_line(error)) from error
         ms = 1e3 * (perf_counter() - started)
-        return _Prepared(_path_of(source), square, picture.width, picture.height, ms)
+        return _Prepared(_path_of(source), inputs, picture.width, picture.height, ms)
 
     def _prepare_or_row(self, source: Source) -> _Prepared | Score:
         try:
             return self._prepare(source)
         except UnreadableImageError as error:
             return self._judge.failed(error.status, _printable(str(error)), _path_of(source))
-
-
-def load(model: str | os.PathLike[str], **options: Any) -> Scorer:
-    """A `Scorer` for the judge with this name, or in this .onnx file; options as for `Scorer`."""
-    return Scorer(model, **options)
 
 
 def score(source: Source) -> Score:

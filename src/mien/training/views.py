@@ -22,10 +22,12 @@ from numpy.lib.format import open_memmap
 from PIL import Image
 
 from mien.core.types import ATTRIBUTES
-from mien.data.degradations import KINDS, Degradation, attribute_strengths, degrade
+from mien.data.degradations import Degradation, attribute_strengths, degrade
 from mien.data.sample import Sample
 
 GROUP = 3
+#: what the judge learned from; new kinds stay out, because the number and the order decide what a seed draws
+JUDGE_KINDS = ("blur", "motion", "downscale", "noise", "dark", "bright", "jpeg", "webp")
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
@@ -40,6 +42,7 @@ class ViewPlan:
     widest_aspect: float = 1.7  #: crops are between 1/this and this times as wide as high, then squashed to a square
     chain_share: float = 0.4  #: of the ladders that combine two kinds instead of one
     seed: int = 20261120
+    kinds: tuple[str, ...] = JUDGE_KINDS  #: of degradation, that ladders draw from
 
     @property
     def per_picture(self) -> int:
@@ -111,7 +114,10 @@ def whole(samples: Sequence[Sample], size_px: int) -> npt.NDArray[np.uint8]:
 
 def _key(samples: Sequence[Sample], plan: ViewPlan) -> str:
     names = [(s.name, s.label, s.size) for s in samples]
-    return hashlib.sha256(json.dumps([asdict(plan), names]).encode()).hexdigest()
+    settings = asdict(plan)
+    if plan.kinds == JUDGE_KINDS:
+        del settings["kinds"]  # so that views from before there was a choice stay valid
+    return hashlib.sha256(json.dumps([settings, names]).encode()).hexdigest()
 
 
 def _is_current(table: Path, key: str) -> bool:
@@ -150,7 +156,7 @@ def _plain_group(picture: Image.Image, plan: ViewPlan, rng: np.random.Generator)
 def _ladder_group(picture: Image.Image, plan: ViewPlan, rng: np.random.Generator) -> Group:
     """One crop (or the whole), and the same chain of degradations twice, weaker and stronger."""
     crop = _crop(picture, plan, rng) if rng.random() < 0.6 else picture
-    kinds = rng.choice(list(KINDS), size=2 if rng.random() < plan.chain_share else 1, replace=False)
+    kinds = rng.choice(list(plan.kinds), size=2 if rng.random() < plan.chain_share else 1, replace=False)
     strong = rng.uniform(0.25, 1.0, len(kinds))
     weak = strong * rng.uniform(0.15, 0.7, len(kinds))
     seed, resampling = int(rng.integers(2**32)), _FILTERS[rng.integers(len(_FILTERS))]

@@ -1,0 +1,85 @@
+"""Anybody's data set: a CSV file that names pictures and says how good they are.
+
+Layout:  labels.csv with `path` (or image, video, name), relative to the folder, and `score` (or mos, label), higher is
+         better; optional: split, scene, subset, reference, distortion, std
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mien.core.errors import UsageError
+from mien.data.layout import checked, optional_number, rows, split_name
+from mien.data.sample import Sample
+
+ALIASES: dict[str, tuple[str, ...]] = {
+    "path": ("path", "image", "video", "name"),
+    "score": ("score", "mos", "label"),
+    **{name: (name,) for name in ("split", "scene", "subset", "reference", "distortion", "std")},
+}  #: our column -> the headers that it is found under, the first one that is there
+LAYOUT = "a CSV file with the columns path and score (and, if known, split, scene, subset, reference, distortion, std)"
+
+
+def read(
+    root: Path,
+    *,
+    file: str | Path = "labels.csv",
+    columns: Mapping[str, str] | None = None,
+    higher_is_better: bool = True,
+    check_pictures: bool = True,
+) -> tuple[Sample, ...]:
+    """The pictures of a table.
+
+    Args:
+        root: folder that the paths start from.
+        file: the table, relative to `root` or absolute.
+        columns: our name of a column -> the header in the file.
+        higher_is_better: False for DMOS and the like: labels are turned round by their sign.
+        check_pictures: False where only the labels are at hand.
+
+    Returns:
+        Samples in the order of the file; `label` None where the score is empty, `split` "train" without that column.
+
+    Raises:
+        UsageError: no such file or column, a score that is not a number, a path twice, or a missing picture.
+    """
+    table = root / file
+    found = rows(table, (), LAYOUT)
+    ours = _headers(tuple(found[0]), columns or {}, table)
+    for needed in ("path", "score"):
+        if needed not in ours:
+            raise UsageError(
+                f"{table} has no column {' or '.join(ALIASES[needed])}; it has {', '.join(found[0])}. If one of them "
+                f"is meant, say columns={{{needed!r}: THEIRS}} (--column {needed}=THEIRS)"
+            )
+    samples = []
+    for theirs in found:
+        row = {name: theirs[header] for name, header in ours.items()}
+        score = optional_number(row, "score", table)
+        name = row["path"].replace("\\", "/")
+        samples.append(
+            Sample(
+                name,
+                root / name,
+                label=score if score is None or higher_is_better else -score,
+                split=split_name(row.get("split") or "train"),
+                subset=row.get("subset", ""),
+                scene=row.get("scene", ""),
+                reference=row.get("reference", ""),
+                distortion=row.get("distortion", ""),
+                std=optional_number(row, "std", table),
+            )
+        )
+    return checked(samples, root, LAYOUT, check_pictures=check_pictures)
+
+
+def _headers(header: tuple[str, ...], columns: Mapping[str, str], table: Path) -> dict[str, str]:
+    """Our name of each column that is there -> its header."""
+    if unknown := [name for name in columns if name not in ALIASES]:
+        raise UsageError(f"no column {unknown[0]} to map; there are {', '.join(ALIASES)}")
+    for name, theirs in columns.items():
+        if theirs not in header:
+            raise UsageError(f"{table} has no column {theirs} (for {name}); it has {', '.join(header)}")
+    found = {name: next((h for h in names if h in header), None) for name, names in ALIASES.items()}
+    return {name: theirs for name, theirs in found.items() if theirs is not None} | dict(columns)

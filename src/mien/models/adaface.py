@@ -1,0 +1,127 @@
+"""AdaFace: who is in an aligned picture of a face, as a direction; its length before normalising tells of quality.
+
+Paper:    Kim, Jain, Liu, "AdaFace: Quality Adaptive Margin for Face Recognition", CVPR 2022
+Code:     written from the paper, spec and key names of mk-minchul/AdaFace@c60eaa7
+Weights:  Lightning checkpoints, one per data set (MS1MV2, MS1MV3, WebFace4M, WebFace12M), licence unknown: ask the
+          authors; the challenge of NTIRE 2025 takes IR-50 trained on MS1MV2
+Input:    (n, 3, 112, 112) float32 BGR, mean and deviation 0.5, `preprocess` below; faces aligned by five points
+Output:   (n, 512) float32, unit length, and (n, 1) their length before; two faces compare by dot product, -1..1
+Numbers:  used as the identity gate of NTIRE 2025 (real-world face restoration), no SRCC or PLCC / ours: not measured,
+          no weights here
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mien.core.views import InputView, ViewPreprocess, Whole
+
+FACE_PX = 112
+WIDTHS = (64, 128, 256, 512)
+PREFIX = "model."  #: of the network's own keys in the Lightning checkpoint; the training head has others
+
+
+class Embedding(NamedTuple):
+    """What the network makes of n faces."""
+
+    direction: Tensor  #: (n, 512), unit length
+    norm: Tensor  #: (n, 1), length before normalising; a longer one goes with a better picture (section 3.2)
+
+
+class IRBlock(nn.Module):
+    """Two 3 x 3 convolutions behind a normalisation; the second one strides."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__()
+        self.shortcut_layer = (
+            nn.MaxPool2d(1, stride)  # takes every stride-th pixel
+            if c_in == c_out
+            else nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+        )
+        self.res_layer = nn.Sequential(
+            nn.BatchNorm2d(c_in),
+            nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(c_out),
+            nn.PReLU(c_out),
+            nn.Conv2d(c_out, c_out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(c_out),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c_in, h, w) -> (n, c_out, h / stride, w / stride)."""
+        return self.res_layer(x) + self.shortcut_layer(x)
+
+
+class IResNet(nn.Module):
+    """Stem, four stages that halve the picture, the first one too (112 -> 56 -> 28 -> 14 -> 7), one linear layer."""
+
+    # the authors' loader gives RGB and the weights expect BGR, so their test code turns the channels round
+    preprocess = ViewPreprocess({"face": InputView(Whole(), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), bgr=True)})
+
+    def __init__(self, units: tuple[int, int, int, int]) -> None:
+        """`units` are the blocks of each stage."""
+        super().__init__()
+        self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
+        blocks, c_in = [], 64
+        for width, n in zip(WIDTHS, units, strict=True):
+            for i in range(n):
+                blocks.append(IRBlock(c_in, width, stride=2 if i == 0 else 1))
+                c_in = width
+        self.body = nn.Sequential(*blocks)
+        self.output_layer = nn.Sequential(
+            nn.BatchNorm2d(512),
+            nn.Dropout(0.4),
+            nn.Flatten(),
+            nn.Linear(512 * (FACE_PX // 16) ** 2, 512),
+            nn.BatchNorm1d(512, affine=False),
+        )
+
+    @staticmethod
+    def rename(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """Strip `model.` and drop the training head, which has no such prefix; bare keys pass unchanged."""
+        own = {key.removeprefix(PREFIX): value for key, value in state_dict.items() if key.startswith(PREFIX)}
+        return own or dict(state_dict)
+
+    def forward(self, x: Tensor) -> Embedding:
+        """(n, 3, 112, 112) -> directions (n, 512) and norms (n, 1).
+
+        Raises:
+            ValueError: faces of another size.
+        """
+        if tuple(x.shape[1:]) != (3, FACE_PX, FACE_PX):
+            raise ValueError(
+                f"AdaFace reads aligned faces of {FACE_PX} x {FACE_PX} pixels, not tensors of {tuple(x.shape)}"
+            )
+        embedding = self.output_layer(self.body(self.input_layer(x)))
+        norm = torch.linalg.vector_norm(embedding, dim=1, keepdim=True)
+        return Embedding(embedding / norm, norm)  # no epsilon, as in the authors' code
+
+
+def fused_with_flip(net: IResNet, x: Tensor) -> Embedding:
+    """Each face and its mirror image as one: what the authors' validation does, and their demo does not.
+
+    Args:
+        net: from `ir50` or `ir101`.
+        x: (n, 3, 112, 112) as `IResNet.preprocess` gives it.
+
+    Returns:
+        The sum of both embeddings at full length, normalised: a view with a longer embedding counts for more.
+    """
+    upright, mirrored = net(x), net(x.flip(3))
+    total = upright.direction * upright.norm + mirrored.direction * mirrored.norm
+    norm = torch.linalg.vector_norm(total, dim=1, keepdim=True)
+    return Embedding(total / norm, norm)
+
+
+def ir50() -> IResNet:
+    """43.6 M parameters, 6.3 G multiply-adds."""
+    return IResNet((3, 4, 14, 3))
+
+
+def ir101() -> IResNet:
+    """65.2 M parameters, 12.1 G multiply-adds; the authors build it under the number 100."""
+    return IResNet((3, 13, 30, 3))
