@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,8 +59,9 @@ def test_a_full_batch_of_the_network_answers_as_one_by_one(tiny_judge: Path, bat
     """`stream` takes what is ready; this forces every size of batch through the network."""
     squares = np.random.default_rng(1).integers(1, 256, (32, 256, 256, 3), dtype=np.uint8)
     judge = Scorer(tiny_judge, threads=2)._judge
-    alone = [judge(s[None])[0] for s in squares]
-    together = [row for i in range(0, 32, batch) for row in judge(squares[i : i + batch])]
+    pictures = [{"image": square} for square in squares]
+    alone = [judge([picture])[0] for picture in pictures]
+    together = [row for i in range(0, 32, batch) for row in judge(pictures[i : i + batch])]
     for a, b in zip(alone, together, strict=True):
         assert [getattr(b, n) for n in POINTS] == pytest.approx([getattr(a, n) for n in POINTS], abs=1e-4)
 
@@ -141,15 +143,14 @@ def test_a_network_that_fails_gives_model_error_rows_and_the_stream_goes_on(
     tiny_judge: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scorer = Scorer(tiny_judge, batch=1)
-    run, calls = scorer._judge._session.run, itertools.count()
+    network, calls = scorer._judge._network, itertools.count()
 
-    class Moody:
-        def run(self, *args: object) -> object:
-            if next(calls) == 1:
-                raise MemoryError("no room")
-            return run(*args)  # type: ignore[arg-type]
+    def moody(batch: Any) -> Any:
+        if next(calls) == 1:
+            raise MemoryError("no room")
+        return network(batch)
 
-    monkeypatch.setattr(scorer._judge, "_session", Moody())
+    monkeypatch.setattr(scorer._judge, "_network", moody)
     rows = list(scorer.stream(photos[:3]))
     assert [r.status for r in rows] == ["ok", "model_error", "ok"]
     assert (rows[1].error, rows[1].path) == ("MemoryError: no room", str(photos[1]))

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from mien.core.views import InputView, Random, ViewPreprocess
 from mien.models.blocks import (
+    AdaptiveMean,
     ScaleSwin,
     TransposedAttention,
     as_channels,
@@ -88,7 +89,7 @@ class DegradationEncoder(nn.Module):
         layers: list[nn.Module] = []
         for c_in, c_out, stride in widths:
             layers += [nn.Conv2d(c_in, c_out, 3, stride, 1), nn.BatchNorm2d(c_out), nn.LeakyReLU(0.1)]
-        self.E = nn.Sequential(*layers, nn.AdaptiveAvgPool2d((8, 12)))  # official quirk: not square
+        self.E = nn.Sequential(*layers, AdaptiveMean(8, 12))  # official quirk: not square
         self.mlp = nn.Sequential(nn.Linear(CHANNELS, CHANNELS), nn.LeakyReLU(0.1), nn.Linear(CHANNELS, CHANNELS))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
