@@ -1,0 +1,134 @@
+"""The objective of JOD scaling and its gradient, in time that grows with pairs x exponents instead of pairs x pairs.
+
+With p = Φ((q_i - q_j) / 1.4826), D votes for i and D' for j, sums over all *ordered* pairs that were compared:
+
+    minus  Σ log p^D (1-p)^D'  +  log(prior + 0.1),      prior(pair) = Σ_z a(pair, z) / Σ_pairs a(·, z)
+
+a(pair, z) = p^k (1-p)^l is the likelihood of the distance of `pair` under the k : l votes of pair z, where one vote of
+a unanimous pair goes to the other side. pwcmp computes the matrix a, and adds 0.01 · mean(q)², which only puts the mean
+at 0. Here votes that are equal are taken together, and with the powers P = p^e, Q = (1-p)^e of the exponents in use,
+all sums over pairs and over votes are products of small matrices: Σ_pairs a = P Qᵀ, prior = columns of (W P) ∘ Q.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import log_ndtr, ndtr
+
+from mien.subjective.tables import sums
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+SIGMA = 1.4826  #: Φ(1 / 1.4826) = 0.75
+_FLOOR = 0.1  # added to the prior, as in pwcmp
+_PRODUCT = 1 << 18  # multiplications up to which BLAS starts no threads, which on a busy machine cost 10 times
+_LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
+
+
+class Workspace:
+    """Memory that is used again and again: fresh pages cost more than the arithmetic. One for each thread."""
+
+    def __init__(self) -> None:
+        self._flat: dict[str, Array] = {}
+
+    def __call__(self, name: str, *shape: int) -> Array:
+        """An array of this shape, with whatever was in it."""
+        size = int(np.prod(shape))
+        if name not in self._flat or len(self._flat[name]) < size:
+            self._flat[name] = np.empty(size + size // 4)
+        return self._flat[name][:size].reshape(shape)
+
+
+class Objective:
+    """The objective for one set of votes; call it with scores."""
+
+    def __init__(
+        self, a: Indices, b: Indices, wins: Array, size: int, *, prior: bool = True, workspace: Workspace | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            a, b: (C,) numbers of the items of each pair, each pair once.
+            wins: (2, C) votes for a and for b, at least one > 0.
+            size: number of items.
+            prior: with the prior on distances.
+            workspace: memory to use.
+        """
+        self._a, self._b, self._wins, self._size = a, b, wins, size
+        self._new = workspace or Workspace()
+        self._exponents, self._weight = _softened(wins) if prior else (np.empty(0), np.empty((0, 0)))
+
+    def __call__(self, q: Array) -> tuple[float, Array]:
+        """(value, (N,) gradient)."""
+        x = (q[self._a] - q[self._b]) / SIGMA
+        log_p, log_q = _log_both(x)
+        bell = np.exp(-0.5 * x * x - _LOG_SQRT_2PI)
+        with np.errstate(over="ignore"):
+            for_a, for_b = bell * np.exp(-log_p), bell * np.exp(-log_q)  # φ/Φ(x), φ/Φ(-x)
+        won, lost = self._wins
+        value = -2 * float(won @ log_p + lost @ log_q)
+        slope = 2 * (lost * for_b - won * for_a)
+        if len(self._exponents):
+            prior, up, down = self._prior(log_p, log_q)
+            value -= 2 * float(np.log(prior + _FLOOR).sum())
+            slope -= for_a * up - for_b * down
+        slope /= SIGMA
+        return value, sums(self._a, slope, self._size) - sums(self._b, slope, self._size)
+
+    def _prior(self, log_p: Array, log_q: Array) -> tuple[Array, Array, Array]:
+        """(prior of each pair, and the slope of Σ log(prior + 0.1) along log p and against log q, both orders)."""
+        e, c = self._exponents, len(log_p)
+        power_p, power_q = self._new("P", len(e), c), self._new("Q", len(e), c)
+        np.exp(np.multiply(e[:, None], log_p, out=power_p), out=power_p)
+        np.exp(np.multiply(e[:, None], log_q, out=power_q), out=power_q)
+        total = power_p @ power_q.T
+        total += total.T
+        share = self._weight / np.where(self._weight > 0, total, 1.0)
+        spread_p, spread_q = self._new("WP", len(e), c), self._new("WQ", len(e), c)
+        _product(share, power_p, spread_p)
+        _product(share, power_q, spread_q)
+        scratch = self._new("scratch", len(e), c)
+        prior = np.ones(len(e)) @ np.multiply(spread_p, power_q, out=scratch)
+        pull = 2 / (prior + _FLOOR)
+        # what a pair adds to the sums Σ_pairs a of all votes lowers the prior of all pairs
+        taken = np.multiply(power_p, pull, out=scratch) @ power_q.T
+        taken += taken.T
+        taken *= share / np.where(self._weight > 0, total, 1.0)
+        spread_p *= pull
+        spread_p -= _product(taken, power_p, scratch)
+        spread_q *= pull
+        spread_q -= _product(taken, power_q, scratch)
+        spread_p *= power_q
+        spread_q *= power_p
+        return prior, e @ spread_q, e @ spread_p
+
+
+def _softened(wins: Array) -> tuple[Array, Array]:
+    """(exponents in use, (E, E) how many ordered pairs have so many votes for and against, symmetric)."""
+    won, lost = wins
+    moved = np.minimum(won + lost, 1.0)
+    first = np.where(lost == 0, won - moved, np.where(won == 0, moved, won))
+    second = np.where(lost == 0, moved, np.where(won == 0, lost - moved, lost))
+    exponents, number = np.unique(np.concatenate([first, second]), return_inverse=True)
+    size, k, n = len(exponents), number[: len(first)], number[len(first) :]
+    cells = np.concatenate([k * size + n, n * size + k])
+    return exponents, np.bincount(cells, minlength=size * size).reshape(size, size).astype(np.float64)
+
+
+def _log_both(x: Array) -> tuple[Array, Array]:
+    """log Φ(x) and log Φ(-x); one is expensive, the other follows from it."""
+    far = np.abs(x)
+    below = log_ndtr(-far) if far.max(initial=0.0) > 30 else np.log(ndtr(-far))
+    above = np.log1p(-np.exp(below))
+    return np.where(x < 0, below, above), np.where(x < 0, above, below)
+
+
+def _product(square: Array, wide: Array, out: Array) -> Array:
+    """square @ wide, in pieces that are too small for the threads of BLAS."""
+    step = max(1, _PRODUCT // len(square) ** 2)
+    for start in range(0, wide.shape[1], step):
+        piece = slice(start, start + step)
+        np.matmul(square, wide[:, piece], out=out[:, piece])
+    return out
