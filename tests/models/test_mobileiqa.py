@@ -74,7 +74,7 @@ def test_places_are_averaged_behind_the_activation() -> None:
 def test_pictures_of_any_shape_become_one_size() -> None:
     view = MobileIQAStudent.preprocess.inputs["image"]
     for size in ((300, 500), (500, 300)):
-        assert view(Image.new("RGB", size)).shape == (1, 3, 448, 704)
+        assert view(Image.new("RGB", size)).shape == (1, 3, 1231, 1907)
 
 
 def test_the_onnx_file_gives_the_same_scores_for_any_number_of_pictures(net: MobileIQAStudent, tmp_path: Path) -> None:

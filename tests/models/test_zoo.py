@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -80,6 +81,15 @@ def test_every_card_is_json_of_its_own_network() -> None:
     for path in zoo.CARDS.glob("*.json"):
         assert json.loads(path.read_text(encoding="utf-8"))["name"] == path.stem
         assert path.stem in zoo.MODELS
+
+
+@pytest.mark.parametrize("module", sorted({target.partition(":")[0] for target in zoo.MODELS.values()}))
+def test_a_model_file_opens_with_where_everything_comes_from(module: str) -> None:
+    head = (import_module(module).__doc__ or "").split("\n\n")[1]
+    opened = [line.partition(":")[0] for line in head.splitlines() if line[:1].strip()]
+    assert opened == ["Paper", "Code", "Weights", "Input", "Output", "Numbers"]
+    assert "licence" in head or "none published" in head
+    assert "ours: " in " ".join(head.split())
 
 
 @pytest.mark.parametrize("missing", ["torch", "torchvision", "timm"])

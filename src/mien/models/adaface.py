@@ -1,6 +1,6 @@
 """AdaFace: who is in an aligned picture of a face, as a direction; its length before normalising tells of quality.
 
-Paper:    Kim, Jain, Liu, "AdaFace: Quality Adaptive Margin for Face Recognition", CVPR 2022
+Paper:    Kim, Jain, Liu, "AdaFace: Quality Adaptive Margin for Face Recognition", CVPR 2022, arXiv 2204.00964
 Code:     written from the paper, spec and key names of mk-minchul/AdaFace@c60eaa7
 Weights:  Lightning checkpoints, one per data set (MS1MV2, MS1MV3, WebFace4M, WebFace12M), licence unknown: ask the
           authors; the challenge of NTIRE 2025 takes IR-50 trained on MS1MV2

@@ -3,12 +3,19 @@
 Paper:    Chahine et al., "Deep Portrait Quality Assessment. A NTIRE 2024 Challenge Survey", CVPR Workshops 2024,
           arXiv 2404.11159, section 3.2 (team BDVQA); it builds on Wang et al., "MSTRIQ: No Reference Image Quality
           Assessment Based on Swin Transformer with Multi-Stage Fusion", CVPR Workshops 2022, arXiv 2205.10101
-Code:     none published; written from the survey's text. Size, head, fusion and number of members are our reading
-Weights:  none published
-Input:    (n, 3, 384, 384) float32 RGB, ImageNet statistics, `preprocess` below
+Code:     none published; written from the survey's text
+Weights:  none published; trained on PIQ23, after ImageNet
+Input:    (n, 3, 384, 384) float32 RGB, ImageNet statistics, `preprocess` below; n crops, 18 of one picture
 Output:   (n, 1) float32, just-objectionable differences (JOD) inside a scene, no fixed range; higher is better
 Numbers:  NTIRE 2024, PIQ23 test: SRCC 0.849, PLCC 0.866, hidden test: SRCC 0.393, PLCC 0.575 / ours: not measured, no
           weights here
+
+Ambiguous, read by us:
+- Size and members: four Swin-L have 794.1 M parameters with the head below, the survey says 794 M. One Swin-B has 87 M.
+- Head and fusion, of which the survey says only that MSTRIQ is built upon: each of the four stages is averaged over its
+  places and normalised, all are joined, then 1,152, GELU, 1.
+- Random resized crops of unknown scale: 384 pixels of a shorter side of 448.
+- How FiveCrop, TenCrop and the 18 random crops go together: the 18 alone.
 """
 
 from __future__ import annotations

@@ -249,7 +249,8 @@ class DSLFIQA(nn.Module):
 
         Args:
             image: (n, v, 3, 384, 384), v crops of each picture.
-            landmarks: (n, v, 500), a `landmark_vector` per crop; zeros when None:
+            landmarks: (n, v, 500), a `landmark_vector` per crop; None: 0 throughout, as nobody looked for landmarks (a
+                crop that has none reads -1).
         """
         crops = image.flatten(0, 1)
         found = image.new_zeros(crops.shape[0], self.slots) if landmarks is None else landmarks.flatten(0, 1)

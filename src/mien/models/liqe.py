@@ -1,13 +1,13 @@
 """LIQE: a picture's quality, its scene and its distortion, asked of CLIP in 495 sentences.
 
 Paper:    Zhang et al., "Blind Image Quality Assessment via Vision-Language Correspondence: A Multitask Learning
-          Perspective", CVPR 2023
+          Perspective", CVPR 2023, arXiv 2303.14968
 Code:     written from the paper, spec and key names of zwx8981/LIQE@a64655f
 Weights:  LIQE.pt, licence unknown: ask the authors; trained on LIVE, CSIQ, BID, LIVE Challenge, KonIQ-10k and
           KADID-10k, after CLIP
 Input:    (n, v, 3, 224, 224) float32 RGB, CLIP statistics, v windows of each picture, `preprocess` below
 Output:   `Judgement`; quality (n,) float32, 1 bad .. 5 perfect, higher is better
-Numbers:  not at hand / ours: not measured, no weights here
+Numbers:  unknown: the paper's are not at hand / ours: not measured, no weights here
 """
 
 from __future__ import annotations

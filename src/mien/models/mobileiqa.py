@@ -1,15 +1,15 @@
 """MobileIQA, student: MoNet's opinions on a network small enough for large pictures.
 
-Paper:    unknown: in none of our sources; the authors are those of MoNet (`monet.py`)
+Paper:    Chen et al., "MobileIQA: Exploiting Mobile-level Diverse Opinion Network For No-Reference Image Quality
+          Assessment Using Knowledge Distillation", ECCV Workshops 2024, arXiv 2409.01212
 Code:     written from the spec and key names of chencn2020/MobileIQA@c74fec9, where the class is called MoNet, too;
           backbone of timm
-Weights:  none published at that commit
+Weights:  none published at that commit; the training code has UHD-IQA, LIVE Challenge, KonIQ-10k, SPAQ and BID
 Input:    (n, 3, h, w) float32 RGB, ImageNet statistics, `preprocess` below; any size from 32 pixels
 Output:   (n,) float32, 0..1 (a sigmoid), quality on the scale of labels that are mapped to 0..1; higher is better
 Numbers:  unknown: in none of our sources / ours: not measured, no weights here
 
-Ambiguous, read by us: the official size of the input is "fixed and large"; `preprocess` squeezes the picture to the
-448 x 704 of the parity fixture.
+Ambiguous, read by us: the size of the input. 1907 x 1231 is that of the training on UHD-IQA; other sets have 512 x 512.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LocalDistortionAware(nn.Module):
 class MobileIQAStudent(nn.Module):
     """MobileNetV3-Large -> five maps -> three opinions -> one opinion -> score."""
 
-    preprocess = ViewPreprocess({"image": InputView(Whole(), resize_px=(448, 704))})
+    preprocess = ViewPreprocess({"image": InputView(Whole(), resize_px=(1231, 1907), interpolation="bicubic")})
 
     def __init__(self, opinions: int = 3, side: int = SIDE) -> None:
         import timm

@@ -3,11 +3,25 @@
 Paper:    Chahine et al., "Deep Portrait Quality Assessment. A NTIRE 2024 Challenge Survey", CVPR Workshops 2024,
           arXiv 2404.11159, section 3.1 (team Xidian IPPL, winner)
 Code:     none published; written from the survey's text. The fusion block is drawn in a figure only: its inside is ours
-Weights:  none published
-Input:    whole, local: (n, 3, 224, 224) float32 RGB, CLIP statistics (the statistics are ours), `preprocess` below
+Weights:  none published; trained on PIQ23, before that on SPAQ, KonIQ-10k, LIVE Challenge and RBID or on PIQ23's faces
+Input:    whole, local: (n, 3, 224, 224) float32 RGB, CLIP statistics, `preprocess` below; 9 pairs of one picture
 Output:   (n, scores) float32, only differences inside a scene mean something, no fixed range; higher is better
 Numbers:  NTIRE 2024, an ensemble of four, PIQ23 test: SRCC 0.820, PLCC 0.839, hidden test: SRCC 0.554, PLCC 0.597 /
           ours: not measured, no weights here
+
+The survey lists 57.6 M parameters, fewer than one ViT-B/16 has (85.8 M), and says that both looks share a whole one.
+Readings tried: as written, 90.8 M; eight of its twelve blocks, 57.4 M before the fusion, but no sentence says so; as
+written, but counted by a tool that hooks into layers and so overlooks torch's attention and bare parameters, as the
+MACs of SAR in the same survey are: 57.3 M for the ViT and, with the 192 units chosen for the last network, 57.6 M in
+all.
+
+Ambiguous, read by us:
+- Fusion: in each look the class token asks the grid tokens (8 heads), both answers are joined, and a network of two
+  layers scores them. "Class (global) and grid (local) features" are taken to be those of both looks.
+- 244 x 244, written twice, is kept; 256 may have been meant.
+- Where a piece lies in its cell at test: one draw with a fixed seed, the same for all nine crops.
+- Statistics of the input: CLIP's.
+- The published ensemble of four is not built: how relative scores were averaged is not said.
 """
 
 from __future__ import annotations
@@ -78,7 +92,7 @@ class RQNet(nn.Module):
         width: int = 768,
         layers: int = 12,
         heads: int = 8,
-        hidden: int = 512,
+        hidden: int = 192,
     ) -> None:
         """Build with random weights.
 
@@ -89,7 +103,7 @@ class RQNet(nn.Module):
             width: of a token.
             layers: of the transformer.
             heads: with which a class token asks; ours.
-            hidden: of the last network; ours.
+            hidden: of the last network; ours, see the count above.
         """
         super().__init__()
         self.visual = ImageTransformer(None, image_px=image_px, patch_px=patch_px, width=width, layers=layers)

@@ -3,13 +3,29 @@
 Paper:    Chahine et al., "Deep Portrait Quality Assessment. A NTIRE 2024 Challenge Survey", CVPR Workshops 2024,
           arXiv 2404.11159, section 3.5 (team SECE-SYSU)
 Code:     none published; written from the survey's text
-Weights:  none published
-Input:    whole, face: (n, 3, 224, 224) float32 RGB patches, CLIP statistics (ours), `preprocess` below; face: of
-          `face_square`
+Weights:  none published; trained on PIQ23, after CLIP
+Input:    whole, face: (n, 3, 224, 224) float32 RGB patches, CLIP statistics, `preprocess` below; face: of
+          `face_square`; 30 pairs of one picture
 Output:   `Judgement`; score (n,) float32, just-objectionable differences (JOD) inside the guessed scene, no fixed
           range; higher is better
 Numbers:  NTIRE 2024, PIQ23 test: SRCC 0.828, PLCC 0.855, hidden test: SRCC 0.304, PLCC 0.453 / ours: not measured, no
           weights here
+
+The survey's tables list 135.02 M parameters without the face detector, 26.11 G MACs and 35.43 G FLOPs. As built there
+are 93.2 M. The computation is met: 26.11 G without attention, which counters overlook that hook into layers, 35.40 G
+with all but its products (36.59 G). So 41.8 M parameters are missing that compute nothing. Readings tried: own
+projection for the face 109.1 M; own blocks 7 to 10 for the face 121.5 M; both 137.5 M; own encoder for the face 164.8
+M; all twelve blocks and CLIP's projection kept 107.7 M; the scene from all six frozen outputs together 119.7 M, with
+the face's own projection 135.6 M, with twelve blocks 134.3 M. The last two come near, but their convolution for the
+scene costs 6.2 G, where the table leaves 1.0 G. No sentence asks for any of them.
+
+Ambiguous, read by us:
+- "The outputs of the first 6 blocks" name the scene: the output of the sixth, through 3 x 3, ReLU, mean, linear.
+- Both convolutions are 3 x 3 and see the places only, not the class token.
+- The gate reads both embeddings and weighs the whole picture. The survey says neither.
+- Patch k of the picture goes with patch k of the face.
+- Shorter side 512 before patches are cut, and 30 of them spread evenly over all at every 32 pixels.
+- No face: the whole picture instead.
 """
 
 from __future__ import annotations
