@@ -291,8 +291,11 @@ def test_verify_as_json_has_numbers_and_no_infinity(fixture: Path, capsys: pytes
 def test_verify_of_what_is_no_fixture_of_the_network_is_wrong_usage(
     fixture: Path, tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(UsageError, match="is not a parity fixture"):
+    with pytest.raises(UsageError, match=r"missing\.json cannot be read: No such file"):
         zoo_commands.verify_network("tiny", tmp_path / "missing.json")
+    (tmp_path / "text.json").write_text("[1]")
+    with pytest.raises(UsageError, match="is not a parity fixture"):
+        zoo_commands.verify_network("tiny", tmp_path / "text.json")
     with pytest.raises(ModelError, match="did you mean"):
         zoo_commands.verify_network("tinny", fixture)
     with pytest.raises(UsageError, match="is in mien with its weights"):

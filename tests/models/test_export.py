@@ -14,7 +14,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 import mien  # noqa: E402
-from mien.core.errors import ModelError  # noqa: E402
+from mien.core.errors import ModelError, UsageError  # noqa: E402
 from mien.core.types import COLUMNS  # noqa: E402
 from mien.models import export as export_module  # noqa: E402
 from mien.models.export import export  # noqa: E402
@@ -62,7 +62,7 @@ def test_the_exported_file_scores_the_same_without_torch(checkpoint: Path, pictu
 def test_an_export_that_differs_from_torch_is_refused_and_leaves_nothing(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(judge: object, model: Path) -> float:
+    def wrong(judge: object, model: Path, **_: object) -> float:
         return 2e-4
 
     monkeypatch.setattr(export_module, "write", lambda judge, out: out.write_bytes(b"x"))
@@ -70,6 +70,37 @@ def test_an_export_that_differs_from_torch_is_refused_and_leaves_nothing(
     with pytest.raises(ModelError, match=r"differs from torch by 2\.0e-04"):
         export("efficient-fiqa-student", checkpoint, tmp_path / "student.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("adaface-ir50", "adaface-ir50 does not judge single pictures: identity of an aligned face"),
+        ("adaface-ir101", "does not judge single pictures"),
+        ("dover", "does not judge single pictures: quality of a video"),
+        ("fast-vqa", "does not judge single pictures: quality of a video"),
+        ("fast-vqa-m", "does not judge single pictures: quality of a video"),
+        ("dn-piqa", r"it also wants liqe: call the network's own judge\(overall, face, liqe\) in Python"),
+        ("pqe", "it also wants liqe"),
+        ("bdvqa", r"3\.2 GB of weights and an ONNX file holds 2\.1 GB"),
+    ],
+)
+def test_what_cannot_be_exported_says_why_before_weights_are_read(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=message):
+        export(name, tmp_path / "nowhere.pt", tmp_path / "net.onnx", raw_range=(0.0, 1.0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_into_no_folder_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no folder"):
+        export("efficient-fiqa-student", tmp_path / "student.pt", tmp_path / "no" / "net.onnx")
+
+
+def test_the_comparison_tells_how_far_it_is(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_module, "pictures", lambda n, made=export_module.pictures: made(2))
+    seen: list[tuple[int, int]] = []
+    export("efficient-fiqa-student", checkpoint, tmp_path / "a.onnx", watch=lambda *at: seen.append(at))
+    assert seen == [(0, 64), (1, 64)]
 
 
 def test_a_difference_is_found_when_the_weights_differ(checkpoint: Path, tmp_path: Path) -> None:

@@ -266,6 +266,7 @@ def export(
     The file and its card are written only when it answers as torch does, within 1e-4 on 64 pictures. Needs the extra
     "torch".
     """
+    from mien.apps.terminal import told_seldom
     from mien.core.errors import UsageError
     from mien.models import zoo
 
@@ -277,7 +278,9 @@ def export(
     from mien.models.export import PICTURES
     from mien.models.export import export as write_onnx
 
-    difference = write_onnx(name, weights, target, raw_range=raw_range)
+    difference = write_onnx(
+        name, weights, target, raw_range=raw_range, watch=told_seldom("pictures compared with torch")
+    )
     typer.echo(f"wrote {target} and its card; largest difference from torch on {PICTURES} pictures {difference:.1e}")
 
 

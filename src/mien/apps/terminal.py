@@ -167,6 +167,21 @@ def _plain(tally: Tally, total: int | None) -> Callable[[], None]:
     return step
 
 
+def told_seldom(what: str) -> Callable[[int, int], None]:
+    """A line on stderr every few seconds: how many of how many, and the time left; to be called with both."""
+    begin = told = time.monotonic()
+
+    def watch(done: int, of: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if done and now - told >= PLAIN_SECONDS:
+            told = now
+            sys.stderr.write(f"{done} of {of} {what}, {_duration((of - done) * (now - begin) / done)} left\n")
+            sys.stderr.flush()
+
+    return watch
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

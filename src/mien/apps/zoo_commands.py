@@ -348,7 +348,7 @@ def _is_there(folder: Path, file: str, again: bool) -> bool:
 
 
 def _by_hand(name: str, file: WeightFile, folder: Path) -> str:
-    at = f" from {file.source} (see its README)" if file.source else ""
+    at = f" from {file.source}" if file.source else ""
     note = f" ({file.note})" if file.note else ""
     return (
         f"no address of {file.file} is on record{note}: fetch it by hand{at} and put it at {folder / file.file}, "

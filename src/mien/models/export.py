@@ -6,10 +6,9 @@ when its answers differ from torch's.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,35 +17,54 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mien.core.errors import MissingExtraError, ModelError
+from mien.core.errors import MissingExtraError, ModelError, UsageError
+from mien.core.weights import sha256_of
 from mien.models import zoo
 from mien.models.judging import PublishedJudge, published_judge
 
 PICTURES = 64
 TOLERANCE = 1e-4  #: relative to the largest answer
+LARGEST_BYTES = 2**31  #: of an ONNX file in one piece; protobuf's limit
+
+Watch = Callable[[int, int], None]  #: pictures compared so far, pictures in all
 
 
-def export(name: str, weights: Path, out: Path, *, raw_range: tuple[float, float] | None = None) -> float:
+def export(
+    name: str,
+    weights: Path,
+    out: Path,
+    *,
+    raw_range: tuple[float, float] | None = None,
+    watch: Watch = lambda done, of: None,
+) -> float:
     """Write `out` and the card beside it.
+
+    The comparison judges every picture twice with all its views; with a large network that takes hours on a few cores.
 
     Args:
         name: of `mien.models.names()`.
         weights: the authors' checkpoint, or .safetensors.
         out: file to write, suffix .onnx; replaced when it is there.
         raw_range: raw values that become score 0 and 100, where the network's card has none.
+        watch: called as pictures are compared.
 
     Returns:
         The largest relative difference between ONNX and torch on 64 generated pictures.
 
     Raises:
-        ModelError: weights that do not fit, a network that does not judge single pictures, or a difference above 1e-4.
+        ModelError: weights that do not fit, a network that does not judge single pictures or is too large for one
+            file, or a difference above 1e-4.
+        UsageError: there is no folder for `out`.
         MissingExtraError: torch or onnx is not installed.
     """
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}")
+    _check_size(name)
     judge = published_judge(name, weights, raw_range=raw_range)
     fresh = out.with_name(f".{out.name}.new")
     try:
         write(judge, fresh)
-        difference = largest_difference(judge, fresh)
+        difference = largest_difference(judge, fresh, watch=watch)
         if not difference <= TOLERANCE:
             raise ModelError(
                 f"the ONNX file of {name} differs from torch by {difference:.1e} on {PICTURES} pictures, more than "
@@ -58,6 +76,15 @@ def export(name: str, weights: Path, out: Path, *, raw_range: tuple[float, float
         fresh.unlink(missing_ok=True)
     out.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return difference
+
+
+def _check_size(name: str) -> None:
+    size = 4 * zoo.card(name)["parameters"]
+    if size >= LARGEST_BYTES:
+        raise ModelError(
+            f"{name} has {size / 1e9:.1f} GB of weights and an ONNX file holds {LARGEST_BYTES / 1e9:.1f} GB: it is not "
+            f"exported; 'mien score --model {name} --weights FILE' runs it with torch"
+        )
 
 
 class _Judging(nn.Module):
@@ -95,13 +122,16 @@ def write(judge: PublishedJudge, out: Path) -> None:
         )
 
 
-def largest_difference(judge: PublishedJudge, model: Path, n: int = PICTURES) -> float:
+def largest_difference(
+    judge: PublishedJudge, model: Path, n: int = PICTURES, *, watch: Watch = lambda done, of: None
+) -> float:
     """Between the file and torch, over n pictures, relative to the largest answer; inf when an answer is not finite."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model)
     differences, largest = [], 0.0
-    for picture in pictures(n):
+    for done, picture in enumerate(pictures(n)):
+        watch(done, n)
         batch = {name: views[None] for name, views in judge.preprocess(picture).items()}
         expected = judge.network(batch)["quality"]
         found = np.asarray(session.run(["quality"], batch)[0])
@@ -128,7 +158,7 @@ def _card(name: str, judge: PublishedJudge, file: Path, out: Path) -> dict[str, 
         "name": name,
         "version": judge.model_id.partition("@")[2],
         "file": out.name,
-        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "sha256": sha256_of(file),
         "licence": _licence(known),
         "task": known["task"],
         "input": known["input"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mien.core.errors import ModelError
 from mien.core.views import ViewPreprocess
+from mien.core.weights import sha256_of
 from mien.models import checkpoints, zoo
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -45,10 +46,14 @@ def published_judge(
         ModelError: unknown name, unfit weights, a network that does not judge single pictures, or one without a scale.
         MissingExtraError: torch, torchvision or timm is not installed.
     """
+    known = raw_range or zoo.card(name)["raw_range"]
+    _check_that_it_judges(name)
+    if known is None:
+        raise ModelError(
+            f"{name} was trained to rank, so its numbers have no fixed scale: pass raw_range=(LOW, HIGH) "
+            f"(--raw-range LOW HIGH), the raw values that become score 0 and 100"
+        )
     net = cast("Any", checkpoints.load(name, weights))
-    preprocess = getattr(net, "preprocess", None)
-    if not hasattr(net, "judge") or not isinstance(preprocess, ViewPreprocess):
-        raise ModelError(f"{name} does not judge single pictures: {zoo.card(name)['task']}")
     if threads is not None:
         torch.set_num_threads(threads)
 
@@ -57,16 +62,25 @@ def published_judge(
             quality: Tensor = net.judge(**{key: torch.from_numpy(value) for key, value in batch.items()})
         return {"quality": quality.float().numpy()}
 
-    known = raw_range or zoo.card(name)["raw_range"]
-    if known is None:
-        raise ModelError(
-            f"{name} was trained to rank, so its numbers have no fixed scale: pass raw_range=(LOW, HIGH) "
-            f"(--raw-range LOW HIGH), the raw values that become score 0 and 100"
-        )
     return PublishedJudge(
-        f"{name}@{hashlib.sha256(weights.read_bytes()).hexdigest()[:8]}",
-        preprocess,
-        (float(known[0]), float(known[1])),
-        network,
-        net,
+        f"{name}@{sha256_of(weights)[:8]}", net.preprocess, (float(known[0]), float(known[1])), network, net
     )
+
+
+def _check_that_it_judges(name: str) -> None:
+    """Before weights are read, which may take long.
+
+    Raises:
+        ModelError: it reads no pictures, or pictures and something else that no picture file holds.
+    """
+    with torch.device("meta"):
+        net = cast("Any", zoo.build(name))
+    preprocess = getattr(net, "preprocess", None)
+    if not hasattr(net, "judge") or not isinstance(preprocess, ViewPreprocess):
+        raise ModelError(f"{name} does not judge single pictures: {zoo.card(name)['task']}")
+    wanted = [p.name for p in inspect.signature(net.judge).parameters.values() if p.default is p.empty]
+    if more := [argument for argument in wanted if argument not in preprocess.inputs]:
+        raise ModelError(
+            f"{name} does not judge a picture alone, it also wants {', '.join(more)}: call the network's own "
+            f"judge({', '.join(wanted)}) in Python; 'mien models show {name}' says what that is"
+        )

@@ -142,7 +142,9 @@ class Judge:
             A row each, without path and size: `ok`, or `model_error` where the network gave no usable number.
         """
         rows: list[Score] = []
-        for together in _runs_of_one_shape(pictures):
+        # the views of a picture are a batch already; several pictures at once would take several times the memory
+        most = 1 if isinstance(self.preprocess, ViewPreprocess) else None
+        for together in _runs_of_one_shape(pictures, most):
             answers = self._network({name: np.stack([p[name] for p in together]) for name in together[0]})
             spread, attributes = answers.get("spread"), answers.get("attributes")
             rows += [
@@ -180,11 +182,11 @@ class Judge:
         return replace(row, sharpness=sharpness, exposure=exposure, noise=noise, compression=compression)
 
 
-def _runs_of_one_shape(pictures: Iterable[Prepared]) -> Iterable[list[Prepared]]:
-    """Neighbours that can be stacked; a network may see another number of views of another size of picture."""
+def _runs_of_one_shape(pictures: Iterable[Prepared], most: int | None) -> Iterable[list[Prepared]]:
+    """Neighbours that can be stacked, `most` at once; another size of picture may have another number of views."""
     run: list[Prepared] = []
     for picture in pictures:
-        if run and any(picture[name].shape != value.shape for name, value in run[0].items()):
+        if run and (len(run) == most or any(picture[name].shape != value.shape for name, value in run[0].items())):
             yield run
             run = []
         run.append(picture)

@@ -76,13 +76,15 @@ def read(path: Path) -> Fixture:
     """Open a fixture.
 
     Raises:
-        UsageError: not a fixture.
+        UsageError: no such file, or not a fixture.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         if not {"seed", "weights", "cases", "manifest"} <= facts.keys():
             raise ValueError("it lacks seed, weights, cases or manifest")
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, AttributeError) as error:
         raise UsageError(f"{path} is not a parity fixture: {error}") from error
     return Fixture(path.stem, facts)
 
