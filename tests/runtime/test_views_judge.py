@@ -14,7 +14,7 @@ from PIL import Image
 
 from mien.core.errors import ModelError
 from mien.core.views import Five, InputView, Random, ViewPreprocess, Windows
-from mien.runtime.judge import Judge
+from mien.runtime.judge import Judge, Scale
 from mien.runtime.scorer import Scorer
 from runtime.tiny_judge import edit_card
 
@@ -75,6 +75,19 @@ def test_pictures_with_different_numbers_of_views_share_a_stream(tmp_path: Path,
     assert len(windows(small)["face"]) != len(windows(pictures[0])["face"])
     together = [row.raw for row in scorer.stream([*pictures, small, pictures[0]])]
     assert together == pytest.approx([scorer.score(p).raw for p in [*pictures, small, pictures[0]]], abs=1e-6)
+
+
+def test_pictures_of_several_views_are_asked_one_at_a_time(pictures: list[Image.Image]) -> None:
+    asked: list[int] = []
+
+    def network(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        asked.append(len(batch["face"]))
+        return {"quality": batch["face"].mean((1, 2, 3, 4))}
+
+    judge = Judge("mean@1", FIVE, Scale((-2.0, 2.0)), network)
+    rows = judge([judge.prepare(picture) for picture in pictures])
+    assert asked == [1, 1, 1]
+    assert [row.raw for row in rows] == pytest.approx([float(FIVE(p)["face"].mean()) for p in pictures], abs=1e-5)
 
 
 def test_several_inputs_are_prepared_each_in_its_own_way(tmp_path: Path, pictures: list[Image.Image]) -> None:

@@ -5,7 +5,7 @@ Paper:    SEM: Chahine et al., "An Image Quality Assessment Dataset for Portrait
 Code:     written from the papers, spec and key names of DXOMARK-Research/PIQ2023@4a20fa8; `hyperiqa.py` is the trunk
 Weights:  none published
 Input:    (n, 3, 1344, 1344) float32 RGB; resize, crop and statistics are ours: the authors published no test code.
-          Size, 50 scenes and one patch are inferred: they alone give the published 128 M and 145 M parameters
+          1344 is the README's; 50 scenes and one patch are inferred: with them there are the published 145 M parameters
 Output:   quality (n, 1) float32, just-objectionable differences (JOD) inside a scene, no fixed range; higher is better
 Numbers:  NTIRE 2024, PIQ23 test: SRCC SEM 0.749, FULL 0.778; PLCC SEM 0.752, FULL 0.784; hidden test: SRCC SEM 0.518,
           FULL 0.536 / ours: not measured, no weights here
