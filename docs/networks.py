@@ -68,7 +68,7 @@ def _section(card: dict[str, Any]) -> Iterator[str]:
 
 def _code(code: dict[str, Any]) -> str:
     if not code.get("repo"):
-        return f"none published; {code.get('licence', 'unknown')}"
+        return code["licence"]
     commit = f" at {code['commit'][:7]}" if code.get("commit") else ""
     return f"[{code['repo']}](https://github.com/{code['repo']}){commit}; licence {code['licence']}"
 
