@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mien.core.views import InputView, ViewPreprocess, Windows
 from mien.models.clip import CLIP, start_from
+from mien.models.export import write
+from mien.models.judging import PublishedJudge
 from mien.models.sar import SAR, face_square
 
 
@@ -132,3 +136,19 @@ def test_thirty_patches_of_each_are_paired(rng: np.random.Generator) -> None:
         ("face", (30, 3, 224, 224)),
     ]
     assert len({view.tobytes() for view in views["whole"]}) == 30
+
+
+def test_the_exported_judgement_is_the_same_for_any_number_of_pictures(
+    patches: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    net = tiny()
+    view = InputView(Windows(32, 4, stride_px=8, ends=True), resize_px=64)
+    judge = PublishedJudge("sar@0", ViewPreprocess({"whole": view, "face": view}), (0.0, 1.0), lambda batch: batch, net)
+    write(judge, tmp_path / "net.onnx")
+    whole, face = (torch.cat([x, x[:1] + 1]) for x in patches)
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    (found,) = session.run(None, {"whole": whole.numpy(), "face": face.numpy()})
+    with torch.inference_mode():
+        np.testing.assert_allclose(np.asarray(found), net.judge(whole, face).numpy(), rtol=1e-3, atol=1e-5)
