@@ -45,7 +45,8 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
         patch.setattr(sys, "argv", ["mien", *arguments])
         cli.main()
     code = stopped.value.code
-    return (code if isinstance(code, int) else 0), *capsys.readouterr()
+    told = capsys.readouterr()
+    return (code if isinstance(code, int) else 0), told.out, told.err
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

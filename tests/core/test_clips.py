@@ -139,7 +139,7 @@ def test_a_clip_is_normalised_channel_by_channel() -> None:
     view = ClipView(EvenClips(3, frames=2), Squeeze(4), mean=(100.0, 90.0, 0.0), std=(1.0, 5.0, 50.0))
     found = view(grey)
     assert found.shape == (3, 3, 2, 4, 4) and found.dtype == np.float32
-    assert np.array_equal(found[1, :, 1, 2, 3], np.float32([0, 2, 2]))
+    assert np.array_equal(found[1, :, 1, 2, 3], np.array([0, 2, 2], np.float32))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
+from torch import Tensor  # noqa: E402
+
 from mien.core.errors import ModelError  # noqa: E402
 from mien.models import zoo  # noqa: E402
 from mien.models.adaface import IResNet, fused_with_flip  # noqa: E402
@@ -21,11 +23,11 @@ def net() -> IResNet:
 
 
 @pytest.fixture
-def faces() -> torch.Tensor:
+def faces() -> Tensor:
     return torch.randn(3, 3, 112, 112, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_lightning_checkpoint_loses_its_prefix_and_its_training_head(net: IResNet, faces: torch.Tensor) -> None:
+def test_a_lightning_checkpoint_loses_its_prefix_and_its_training_head(net: IResNet, faces: Tensor) -> None:
     other = IResNet((1, 1, 1, 1)).eval()
     checkpoint = {f"model.{key}": value for key, value in net.state_dict().items()}
     checkpoint |= {"head.kernel": torch.zeros(512, 9), "head.t": torch.zeros(1)}
@@ -52,21 +54,21 @@ def test_each_variant_has_the_blocks_and_parameters_of_its_card(name: str, block
 
 
 @torch.inference_mode()
-def test_direction_times_norm_is_what_the_last_layer_gave(net: IResNet, faces: torch.Tensor) -> None:
+def test_direction_times_norm_is_what_the_last_layer_gave(net: IResNet, faces: Tensor) -> None:
     direction, norm = net(faces)
     torch.testing.assert_close(direction.norm(dim=1), torch.ones(3))
     torch.testing.assert_close(direction * norm, net.output_layer(net.body(net.input_layer(faces))))
 
 
 @torch.inference_mode()
-def test_a_face_and_its_mirror_image_fuse_to_the_same_direction(net: IResNet, faces: torch.Tensor) -> None:
+def test_a_face_and_its_mirror_image_fuse_to_the_same_direction(net: IResNet, faces: Tensor) -> None:
     mirrored = faces.flip(3)
     assert (net(faces).direction * net(mirrored).direction).sum(1).max() < 0.999
     torch.testing.assert_close(fused_with_flip(net, faces).direction, fused_with_flip(net, mirrored).direction)
 
 
 @torch.inference_mode()
-def test_the_longer_of_the_two_embeddings_pulls_harder(net: IResNet, faces: torch.Tensor) -> None:
+def test_the_longer_of_the_two_embeddings_pulls_harder(net: IResNet, faces: Tensor) -> None:
     upright, mirrored, fused = net(faces), net(faces.flip(3)), fused_with_flip(net, faces).direction
     longer = (upright.norm > mirrored.norm).squeeze(1)
     nearer = (fused * upright.direction).sum(1) > (fused * mirrored.direction).sum(1)
@@ -84,7 +86,7 @@ def test_faces_of_another_size_are_refused(net: IResNet) -> None:
         net(torch.zeros(1, 3, 128, 128))
 
 
-def test_the_gradient_reaches_every_parameter(net: IResNet, faces: torch.Tensor) -> None:
+def test_the_gradient_reaches_every_parameter(net: IResNet, faces: Tensor) -> None:
     net.zero_grad()
     net(faces).direction[:, ::3].sum().backward()
     unreached = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from torch import Tensor  # noqa: E402
 
 from mien.models import zoo  # noqa: E402
 from mien.models.dover import DOVER, ConvNeXtBlock, fuse  # noqa: E402
@@ -22,7 +26,7 @@ def net() -> DOVER:
 
 
 @pytest.fixture
-def views() -> dict[str, torch.Tensor]:
+def views() -> dict[str, Tensor]:
     rng = torch.Generator().manual_seed(1)
     return {
         "technical": torch.randn(2, 3, 3, 4, 32, 32, generator=rng),
@@ -31,7 +35,7 @@ def views() -> dict[str, torch.Tensor]:
 
 
 @torch.inference_mode()
-def test_each_side_is_the_mean_over_its_own_clips(net: DOVER, views: dict[str, torch.Tensor]) -> None:
+def test_each_side_is_the_mean_over_its_own_clips(net: DOVER, views: dict[str, Tensor]) -> None:
     found = net.scores(**views)
     each = []
     for v in range(3):
@@ -44,7 +48,7 @@ def test_each_side_is_the_mean_over_its_own_clips(net: DOVER, views: dict[str, t
 
 
 @torch.inference_mode()
-def test_a_side_is_found_by_its_name_and_sees_its_own_view_only(net: DOVER, views: dict[str, torch.Tensor]) -> None:
+def test_a_side_is_found_by_its_name_and_sees_its_own_view_only(net: DOVER, views: dict[str, Tensor]) -> None:
     ordered = {name: view[:, 0] for name, view in views.items()}
     turned = dict(reversed(ordered.items())) | {"aesthetic": ordered["aesthetic"] + 1}
     assert torch.equal(net(ordered).technical, net(turned).technical)
@@ -67,7 +71,7 @@ def test_a_result_has_its_sides_by_name() -> None:
 
 
 def test_one_block_in_three_sees_three_frames(net: DOVER) -> None:
-    frames = [[block.dwconv.kernel_size[0] for block in stage] for stage in net.aesthetic_backbone.stages]
+    frames = [[block.dwconv.kernel_size[0] for block in stage] for stage in cast("Any", net.aesthetic_backbone.stages)]
     assert frames == [[1, 3, 1], [1, 3, 1], [1, 3, 1] * 3, [1, 3, 1]]
 
 

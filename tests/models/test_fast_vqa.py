@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch import Tensor  # noqa: E402
+
 from mien.models import fast_vqa, zoo  # noqa: E402
 from mien.models.fast_vqa import FAST_VQA_M, FastVQA, SwinBlock, fast_vqa_m  # noqa: E402
 
@@ -21,7 +23,7 @@ def net() -> FastVQA:
     return net
 
 
-def clips(*shape: int) -> torch.Tensor:
+def clips(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
