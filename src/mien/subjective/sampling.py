@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve, solve
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.special import ndtr
@@ -173,7 +174,7 @@ def posterior(wins: Array, *, prior_variance: float = PRIOR_VARIANCE) -> tuple[A
         shift += _DAMPING * (after / narrower - distance * rest - shift)
         information = laplacian(winner, loser, times * precision, size)
         information[np.diag_indices_from(information)] += 1 / prior_variance
-        covariance, before = np.linalg.inv(information), mean
+        covariance, before = cho_solve(cho_factor(information), np.eye(size)), mean
         mean = covariance @ (sums(winner, times * shift, size) - sums(loser, times * shift, size))
         if np.abs(mean - before).max() < _CLOSE_ENOUGH:
             break
@@ -208,7 +209,7 @@ def answered(mean: Array, covariance: Array, pairs: Indices) -> Array:
     share = ndtr(distance / np.sqrt(1 + variance))
     expected = share * _told(distance, variance)[1] + (1 - share) * _told(-distance, variance)[1]
     added = laplacian(a, b, 1 / expected - 1 / variance, len(mean))
-    return np.linalg.solve(np.eye(len(mean)) + covariance @ added, covariance)
+    return solve(np.eye(len(mean)) + covariance @ added, covariance)
 
 
 def _difference(mean: Array, covariance: Array, a: Indices, b: Indices) -> tuple[Array, Array]:
