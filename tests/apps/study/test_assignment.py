@@ -61,9 +61,7 @@ def test_no_scene_comes_twice_running(database: Database, hosted):
 
 def test_a_few_items_for_each_are_spread_evenly(database: Database, hosted):
     study = hosted("acr", per_observer=5)
-    given = Counter(
-        t.first_id for _ in range(7) for t in vote_all(database, study, joined(database, study), good)
-    )
+    given = Counter(t.first_id for _ in range(7) for t in vote_all(database, study, joined(database, study), good))
     assert sum(given.values()) == 35 and max(given.values()) - min(given.values()) <= 1
 
 
@@ -106,10 +104,15 @@ def test_one_observer_sees_every_pair_once(design: str, database: Database, host
 @pytest.mark.parametrize("design", DESIGNS)
 def test_sides_balance(design: str, database: Database, hosted):
     study = hosted(design=design, per_observer=12)
-    trials = [t for _ in range(6) for t in vote_all(database, study, joined(database, study), left)]
-    lefts = Counter(t.left_id for t in trials)
-    shown = Counter(i for t in trials for i in (t.first_id, t.second_id))
-    assert all(0.35 < lefts[i] / shown[i] < 0.65 for i in shown)
+    seen = [vote_all(database, study, joined(database, study), left) for _ in range(6)]
+    for trials in (*seen, [trial for one in seen for trial in one]):
+        surplus = Counter(dict.fromkeys(study.items, 0))
+        for trial in trials:
+            right = trial.first_id + trial.second_id - trial.left_id
+            surplus.update({trial.left_id: 1})
+            surplus.subtract({right: 1})
+        most = 2 if len(trials) == 12 else 6  # of one observer; of 12 times that an item is shown to all together
+        assert max(map(abs, surplus.values())) <= most
 
 
 def test_the_full_design_asks_every_pair_once_before_any_twice(database: Database, hosted):
@@ -139,7 +142,7 @@ def test_many_observers_at_once_get_no_pair_twice(database: Database, hosted):
     assert errors == []
     given = rounds_given(database, study)
     assert sum(given.values()) == 72
-    assert max(given.values()) - min(given.values(), default=0) <= 1 and len(given) == 18
+    assert len(given) == 18 and max(given.values()) - min(given.values()) <= 2  # 1, but for what somebody has seen
 
 
 def test_a_pair_that_nobody_answers_goes_to_somebody_else(database: Database, hosted):

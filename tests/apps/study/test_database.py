@@ -84,9 +84,7 @@ def test_the_words_may_change_and_all_that_were_agreed_to_are_kept(database: Dat
     joined(database, host(database, replace(study, consent="Other words.")))
     with database.read() as connection:
         agreed = connection.execute(
-            schema.wording.select().join(
-                schema.observer, schema.wording.c.sha256 == schema.observer.c.wording_sha256
-            )
+            schema.wording.select().join(schema.observer, schema.wording.c.sha256 == schema.observer.c.wording_sha256)
         ).all()
     assert {row.consent for row in agreed} == {study.consent, "Other words."}
 

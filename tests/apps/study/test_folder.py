@@ -55,7 +55,9 @@ WRONG_TABLES = [
 
 
 @pytest.mark.parametrize(("rows", "scenes", "message"), WRONG_TABLES)
-def test_what_cannot_be_shown_is_told(rows: list[str], scenes: str | None, message: str, pictures: Path, tmp_path: Path):
+def test_what_cannot_be_shown_is_told(
+    rows: list[str], scenes: str | None, message: str, pictures: Path, tmp_path: Path
+):
     shutil.copy(pictures / "s0" / "0.png", tmp_path / "a.png")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "scan.tif").write_bytes(b"II*\0" + b"\0" * 60)
