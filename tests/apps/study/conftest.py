@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from mien.apps.study.items import read_items
 from mien.apps.study.settings import Settings
 
 POSTGRESQL = os.environ.get("MIEN_TEST_DATABASE")
-NO_POSTGRESQL = "MIEN_TEST_DATABASE names no PostgreSQL database"
+KINDS = ["sqlite", *(["postgresql"] if POSTGRESQL else [])]
 
 
 def write_pictures(folder: Path, scenes: int = 3, items: int = 4) -> Path:
@@ -42,14 +43,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pictures(tmp_path_factory.mktemp("items") / "pictures")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database; on PostgreSQL a schema of its own, which is dropped in the end."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'votes.db'}"
+@contextmanager
+def empty_database(kind: str, folder: Path) -> Iterator[str]:
+    """The address of an empty database; on PostgreSQL a schema of its own, which is dropped in the end."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'votes.db'}"
         return
-    if POSTGRESQL is None:
-        pytest.skip(NO_POSTGRESQL)
+    assert POSTGRESQL is not None
     name = f"mien_{uuid.uuid4().hex[:12]}"
     base = make_url(POSTGRESQL).set(drivername="postgresql+psycopg")
     engine = create_engine(base, isolation_level="AUTOCOMMIT")
@@ -61,14 +61,27 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     engine.dispose()
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    """A database with its tables; on SQLite without waiting for the disk: no test here pulls the plug."""
+    database = Database(url)
+    if database.engine.dialect.name == "sqlite":
+        event.listen(database.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
+        database.close()
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    with empty_database(request.param, tmp_path) as url:
+        yield url
+
+
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
-    opened = Database(url)
-    if opened.engine.dialect.name == "sqlite":  # thousands of votes: no test here pulls the plug
-        event.listen(opened.engine, "connect", lambda raw, _: raw.execute("PRAGMA synchronous = OFF"))
-        opened.close()
-    yield opened
-    opened.close()
+    with opened(url) as database:
+        yield database
 
 
 MakeStudy = Callable[..., Study]
