@@ -166,6 +166,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(2048)  # who comes before the server is ready waits
         except OSError as error:
             raise UsageError(
                 f"cannot listen on {host}, port {port}: {error.strerror or error}. Choose another one with --port"

@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import Any, Literal, cast
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
 
 from mien.apps.study import schema
 from mien.apps.study.database import lock_study
@@ -178,37 +178,42 @@ def _blank(hosted: Hosted) -> Trial:
 # ---- pairs --------------------------------------------------------------------------------------------------------
 
 
+_T = schema.trial
+_MINE = select(_T).where(_T.c.observer_id == bindparam("me")).order_by(_T.c.position)
+_OPEN = _MINE.where(_T.c.answered.is_(None)).limit(ENOUGH)
+_FREE = (
+    select(_T.c.id, _T.c.first_id, _T.c.second_id, _T.c.round)
+    .where(_T.c.study_id == bindparam("study"), _T.c.scene == bindparam("scene"), _T.c.observer_id.is_(None))
+    .order_by(_T.c.round, _T.c.id)
+    .limit(bindparam("most"))
+)
+_GIVE = update(_T).where(_T.c.id == bindparam("this"))
+
+
 def _open(connection: Connection, seat: Seat) -> Sequence[Row[Any]]:
-    t = schema.trial
-    mine = (
-        select(t)
-        .where(t.c.observer_id == seat.observer_id, t.c.answered.is_(None))
-        .order_by(t.c.position)
-        .limit(ENOUGH)
-    )
-    return connection.execute(mine).all()
+    return connection.execute(_OPEN, {"me": seat.observer_id}).all()
 
 
 def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> bool:
     """Give an observer pairs until `ENOUGH` are open or the quota is used; whether there were any."""
     lock_study(connection, hosted.id)  # all below sees what other servers have decided before
-    missing = ENOUGH - len(_open(connection, seat))
-    t = schema.trial
-    mine = connection.execute(select(t).where(t.c.observer_id == seat.observer_id).order_by(t.c.position)).all()
+    mine = connection.execute(_MINE, {"me": seat.observer_id}).all()
+    missing = ENOUGH - sum(row.answered is None for row in mine)
     desk = _Desk(connection, hosted, seat, [row for row in mine if row.role != TRAP])
     position = mine[-1].position + 1 if mine else 0
     traps = sum(row.role == TRAP for row in mine)
-    places, given = _trap_places(hosted, seat), False
-    for _ in range(max(missing, 0)):
-        if desk.asked >= seat.quota or not desk.give(position):
+    places, asked = _trap_places(hosted, seat), desk.asked
+    for _ in range(missing):
+        if desk.asked >= seat.quota or not desk.choose(position):
             break
-        given, position = True, position + 1
+        position += 1
         if traps < sum(place <= desk.asked for place in places):
             draw = generator(hosted.settings.seed, seat.number, _TRAPS, traps)
             row = {**_blank(hosted), **_trap(hosted, draw), "observer_id": seat.observer_id}
-            connection.execute(insert(t).values(**row, position=position, given=time.time()))
+            connection.execute(insert(_T).values(**row, position=position, given=time.time()))
             traps, position = traps + 1, position + 1
-    return given
+    desk.give()
+    return desk.asked > asked
 
 
 class _Desk:
@@ -221,27 +226,35 @@ class _Desk:
         self._in_scene = Counter(row.scene for row in main)
         self._shown = [_left_right(row.first_id, row.second_id, row.left_id) for row in before]
         self._last_scene = before[-1].scene if before else None
+        self._chosen: list[dict[str, Any]] = []
 
     @property
     def asked(self) -> int:
         """Trials that count, so far."""
         return len(self._seen)
 
-    def give(self, position: int) -> bool:
-        """Give one more pair; False when there is none that this observer has not seen."""
+    def choose(self, position: int) -> bool:
+        """Choose one more pair; False when there is none that this observer has not seen."""
         draw = generator(self._hosted.settings.seed, self._seat.number, _PAIRS, position)
         scene = self._scene(draw)
         if scene is None:
             return False
-        trial_id, pair = self._waiting(scene, draw) or self._asked_anew(scene, draw)
-        left = left_of(pair, self._shown, self._lefts(pair), draw)
-        given = {"observer_id": self._seat.observer_id, "position": position, "left_id": left, "given": time.time()}
-        self._connection.execute(update(schema.trial).where(schema.trial.c.id == trial_id).values(given))
+        row = self._waiting(scene, draw) or self._asked_anew(scene, draw)
+        pair = (row.first_id, row.second_id)
+        turned = generator(self._hosted.settings.seed, *pair).random() < 0.5
+        left = left_of(pair, self._shown, first=turned == bool(row.round % 2))  # in turn, as rounds go on
+        self._chosen.append({"this": row.id, "position": position, "left_id": left})
         self._seen.add(pair)
         self._in_scene[scene] += 1
         self._shown.append(_left_right(*pair, left))
         self._last_scene = scene
         return True
+
+    def give(self) -> None:
+        """Write down what was chosen."""
+        given = {"observer_id": self._seat.observer_id, "given": time.time()}
+        if self._chosen:
+            self._connection.execute(_GIVE, [{**row, **given} for row in self._chosen])
 
     def _scene(self, draw: random.Random) -> str | None:
         """The scene of which the smallest share was seen, but not the last one again if that can be."""
@@ -250,44 +263,32 @@ class _Desk:
         others = [scene for scene in left if scene != self._last_scene] or left
         return min(others, key=lambda s: (self._in_scene[s] / pairs[s], draw.random()), default=None)
 
-    def _waiting(self, scene: str, draw: random.Random) -> tuple[int, tuple[int, int]] | None:
+    def _waiting(self, scene: str, draw: random.Random) -> Row[Any] | None:
         """A pair of the pool that this observer has not seen; the pool is filled where it has none."""
-        for fill in (False, True):
-            if fill:
-                _take_back(self._connection, self._hosted, scene)
-                _fill(self._connection, self._hosted, scene, draw)
-            if unseen := self._unseen(scene):
-                last = self._shown[-1] if self._shown else ()
-                fresh = [row for row in unseen if row.first_id not in last and row.second_id not in last]
-                chosen = draw.choice(fresh or unseen)
-                return chosen.id, (chosen.first_id, chosen.second_id)
-        return None
+        unseen = self._unseen(scene)
+        if not unseen:
+            _take_back(self._connection, self._hosted, scene)
+            _fill(self._connection, self._hosted, scene, draw)
+            unseen = self._unseen(scene)
+        last = self._shown[-1] if self._shown else ()
+        fresh = [row for row in unseen if row.first_id not in last and row.second_id not in last]
+        return draw.choice(fresh or unseen) if unseen else None
 
     def _unseen(self, scene: str) -> list[Row[Any]]:
         """The oldest pairs of the pool that this observer has not seen; of the full design, those of one round."""
-        t = schema.trial
-        free = select(t.c.id, t.c.first_id, t.c.second_id, t.c.round).where(
-            t.c.study_id == self._hosted.id, t.c.scene == scene, t.c.observer_id.is_(None)
-        )
-        rows = self._connection.execute(free.order_by(t.c.round, t.c.id).limit(len(self._seen) + _CHOICE)).all()
+        wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
+        rows = self._connection.execute(_FREE, wanted).all()
         unseen = [row for row in rows if (row.first_id, row.second_id) not in self._seen]
         in_rounds = self._hosted.settings.design == "full"
         return [row for row in unseen if row.round == unseen[0].round] if in_rounds else unseen
 
-    def _asked_anew(self, scene: str, draw: random.Random) -> tuple[int, tuple[int, int]]:
+    def _asked_anew(self, scene: str, draw: random.Random) -> Row[Any]:
         """A pair that the design does not ask for now, but that this observer has not seen: the least asked one."""
         rounds = _rounds(self._connection, self._hosted, scene)
         unseen = [p for p in combinations(self._hosted.scenes[scene], 2) if p not in self._seen]
         pair = min(unseen, key=lambda p: (rounds[p], draw.random()))
-        added = _pool_row(self._hosted, scene, pair, rounds[pair] + 1)
-        key = self._connection.execute(insert(schema.trial).values(added).returning(schema.trial.c.id)).scalar_one()
-        return key, pair
-
-    def _lefts(self, pair: tuple[int, int]) -> Counter[int]:
-        t = schema.trial
-        of_pair = (t.c.study_id == self._hosted.id, t.c.first_id == pair[0], t.c.second_id == pair[1], t.c.pool)
-        counted = select(t.c.left_id, func.count()).where(*of_pair, t.c.left_id.is_not(None)).group_by(t.c.left_id)
-        return _counts(self._connection, counted)
+        added = insert(_T).values(_pool_row(self._hosted, scene, pair, rounds[pair] + 1))
+        return self._connection.execute(added.returning(_T.c.id, _T.c.first_id, _T.c.second_id, _T.c.round)).one()
 
 
 def _left_right(first: int, second: int, left: int) -> tuple[int, int]:

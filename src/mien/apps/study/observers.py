@@ -81,12 +81,11 @@ def find_observer(connection: Connection, hosted: Hosted, token: str) -> Observe
     return Observer(Seat(row.id, row.number, row.quota), row.code, row.check is not None)
 
 
-def keep_check(database: Database, observer: Observer, found: Mapping[str, Any]) -> None:
+def keep_check(connection: Connection, observer: Observer, found: Mapping[str, Any]) -> None:
     """Keep what the viewing check found; a later one takes the place of an earlier one."""
     t = schema.observer
-    with database.write() as connection:
-        values = {"check": json.dumps(found, sort_keys=True)}
-        connection.execute(update(t).where(t.c.id == observer.seat.observer_id).values(values))
+    values = {"check": json.dumps(found, sort_keys=True)}
+    connection.execute(update(t).where(t.c.id == observer.seat.observer_id).values(values))
 
 
 def need_open(connection: Connection, hosted: Hosted) -> None:

@@ -65,24 +65,16 @@ def trap_answer(answers: Sequence[str], draw: random.Random) -> str:
     return draw.choice([answer for answer in answers if answer != TIE])
 
 
-def left_of(
-    pair: tuple[int, int], shown: Sequence[tuple[int, int]], pair_lefts: Counter[int], draw: random.Random
-) -> int:
-    """Which item of a pair goes to the left, so that sides balance.
-
-    First for this observer: the item that was on the left more often than on the right goes right. Then for the pair,
-    over all observers: the item that was on the left less often. Then by lot.
+def left_of(pair: tuple[int, int], shown: Sequence[tuple[int, int]], *, first: bool) -> int:
+    """Which item of a pair goes to the left, so that sides balance for every item of one observer.
 
     Args:
         pair: numbers of two items.
         shown: (left, right) of all earlier pairs of this observer.
-        pair_lefts: how often each item of this pair was on the left of this pair, for anybody.
-        draw: what is drawn from.
+        first: what decides when both were on the left equally often: the first item of the pair, or the second.
     """
     a, b = pair
     surplus = Counter(left for left, _ in shown)
     surplus.subtract(right for _, right in shown)
-    for lead in (surplus[a] - surplus[b], pair_lefts[a] - pair_lefts[b]):
-        if lead:
-            return b if lead > 0 else a
-    return draw.choice(pair)
+    lead = surplus[a] - surplus[b]
+    return (a if first else b) if not lead else b if lead > 0 else a

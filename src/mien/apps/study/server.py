@@ -44,6 +44,8 @@ _STATIC = {
     "owner.js": "text/javascript",
 }
 _TELEPHONE = re.compile(r"Mobi|Android|iPhone|iPad", re.IGNORECASE)
+_STREAMED_BYTES = 4 * 2**20  # smaller files are read at once, which takes one thread once
+_CACHED = {"cache-control": "private, max-age=86400"}
 _log = logging.getLogger("mien.study")
 
 
@@ -173,8 +175,8 @@ def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -
     @app.post("/api/session/check")
     def check(body: Check, observer: known) -> dict[str, Any]:
         _need_screen(hosted, body)
-        observers.keep_check(database, observer, body.model_dump(exclude_none=True))
-        return standing_facts(hosted, standing(database, hosted, observer))
+        found = body.model_dump(exclude_none=True)
+        return standing_facts(hosted, standing(database, hosted, observer, check=found))
 
     @app.post("/api/session/votes")
     def vote(body: Vote, observer: known) -> dict[str, Any]:
@@ -183,11 +185,13 @@ def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -
         return standing_facts(hosted, record(database, hosted, observer, Ballot(**body.model_dump())))
 
     @app.get("/api/media/{name}")
-    def media(name: str, observer: known) -> FileResponse:
+    def media(name: str, observer: known) -> Response:
         item = public.get(name)
         if item is None or not item.path.is_file():
             raise RefusedError(404, "There is no such picture.")
-        return FileResponse(item.path, media_type=item.mime, headers={"cache-control": "private, max-age=86400"})
+        if item.size > _STREAMED_BYTES:
+            return FileResponse(item.path, media_type=item.mime, headers=_CACHED)
+        return Response(item.path.read_bytes(), media_type=item.mime, headers=_CACHED)
 
 
 def _need_screen(hosted: Hosted, check: Check) -> None:

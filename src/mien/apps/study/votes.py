@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mien.apps.study import schema
 from mien.apps.study.assignment import renew, total, upcoming
 from mien.apps.study.database import Database
 from mien.apps.study.hosted import Hosted
-from mien.apps.study.observers import Observer
+from mien.apps.study.observers import Observer, keep_check
 from mien.apps.study.refusal import RefusedError
 
 
@@ -72,55 +73,68 @@ def record(database: Database, hosted: Hosted, observer: Observer, ballot: Ballo
         raise RefusedError(422, f"An answer is one of {', '.join(hosted.settings.answers)}.")
     try:
         with database.write() as connection:
-            duplicate = _is_kept(connection, hosted, observer, ballot)
-            if not duplicate and not _keep(connection, observer, ballot):
-                duplicate = _is_kept(connection, hosted, observer, ballot)  # it came on two ways at once
+            duplicate = not _keep(connection, hosted, observer, ballot) and _is_kept(
+                connection, hosted, observer, ballot
+            )
             return _standing(connection, hosted, observer, duplicate=duplicate)
     except IntegrityError as error:
         raise RefusedError(422, "This key belongs to the answer to another question.") from error
 
 
-def standing(database: Database, hosted: Hosted, observer: Observer) -> Standing:
-    """Where somebody is who comes back; what was given to them stays theirs."""
+def standing(
+    database: Database, hosted: Hosted, observer: Observer, *, check: Mapping[str, Any] | None = None
+) -> Standing:
+    """Where somebody is who comes back, or has just been through the viewing check; what was given stays theirs."""
     with database.write() as connection:
+        if check is not None:
+            keep_check(connection, observer, check)
         renew(connection, observer.seat)
         return _standing(connection, hosted, observer)
 
 
-def _keep(connection: Connection, observer: Observer, ballot: Ballot) -> bool:
-    """Write it down; False when the trial was answered or taken back since it was looked at."""
-    t, now = schema.trial, time.time()
-    mine = (t.c.id == ballot.trial, t.c.observer_id == observer.seat.observer_id, t.c.answered.is_(None))
-    if not connection.execute(update(t).where(*mine).values(answered=now)).rowcount:
+_T, _V, _S = schema.trial, schema.vote, schema.study
+_OPEN_STUDY = select(_S.c.id).where(_S.c.id == bindparam("study"), _S.c.open)
+_MARK = (
+    update(_T)
+    .where(_T.c.id == bindparam("this"), _T.c.study_id == bindparam("study"), _T.c.observer_id == bindparam("me"))
+    .where(_T.c.answered.is_(None), _OPEN_STUDY.exists())
+    .values(answered=bindparam("now"))
+)
+_INSERT = insert(_V)
+_COUNT = select(func.count()).where(_V.c.observer_id == bindparam("me"))
+_KEPT = (
+    select(_T.c.observer_id, _V.c.key, _S.c.open)
+    .join(_S, _S.c.id == _T.c.study_id)
+    .outerjoin(_V, _V.c.trial_id == _T.c.id)
+    .where(_T.c.id == bindparam("this"), _T.c.study_id == bindparam("study"))
+)
+
+
+def _keep(connection: Connection, hosted: Hosted, observer: Observer, ballot: Ballot) -> bool:
+    """Write it down; False when the trial is not open to this observer, whatever the reason."""
+    me, now = observer.seat.observer_id, time.time()
+    if not connection.execute(_MARK, {"this": ballot.trial, "study": hosted.id, "me": me, "now": now}).rowcount:
         return False
     values = {name: value for name, value in asdict(ballot).items() if name != "trial"}
-    row = {**values, "trial_id": ballot.trial, "observer_id": observer.seat.observer_id, "received": now}
-    connection.execute(insert(schema.vote).values(row))
+    connection.execute(_INSERT, {**values, "trial_id": ballot.trial, "observer_id": me, "received": now})
     return True
 
 
 def _is_kept(connection: Connection, hosted: Hosted, observer: Observer, ballot: Ballot) -> bool:
-    """Whether this answer is there already; refuses what must not be added."""
-    s, t, v = schema.study, schema.trial, schema.vote
-    found = connection.execute(
-        select(t.c.observer_id, v.c.key, s.c.open)
-        .join(s, s.c.id == t.c.study_id)
-        .outerjoin(v, v.c.trial_id == t.c.id)
-        .where(t.c.id == ballot.trial, t.c.study_id == hosted.id)
-    ).first()
-    if found is None or found.observer_id != observer.seat.observer_id:
-        raise RefusedError(409, "This question is no longer yours; the next one comes.")
-    if found.key is not None:
-        if found.key != ballot.key:
+    """True when this very answer was there before; else refuses it, and says why."""
+    found = connection.execute(_KEPT, {"this": ballot.trial, "study": hosted.id}).first()
+    if found is not None and found.observer_id == observer.seat.observer_id:
+        if found.key == ballot.key:
+            return True
+        if found.key is not None:
             raise RefusedError(409, "This question has been answered before; that answer stays.")
-        return True
-    if not found.open:
-        raise RefusedError(403, "This study is closed. Thank you for your answers.")
-    return False
+        if not found.open:
+            raise RefusedError(403, "This study is closed. Thank you for your answers.")
+    raise RefusedError(409, "This question is no longer yours; the next one comes.")
 
 
 def _standing(connection: Connection, hosted: Hosted, observer: Observer, *, duplicate: bool = False) -> Standing:
-    seat, v = observer.seat, schema.vote
-    answered = connection.scalar(select(func.count()).where(v.c.observer_id == seat.observer_id)) or 0
+    seat = observer.seat
+    answered = connection.scalar(_COUNT, {"me": seat.observer_id}) or 0
     trials = list(upcoming(connection, hosted, seat))
     return Standing(answered, total(hosted, seat.quota), trials, duplicate)
