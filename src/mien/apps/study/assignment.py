@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
@@ -25,6 +25,7 @@ from mien.apps.study.hosted import Hosted
 from mien.apps.study.items import MAIN, TRAINING
 from mien.apps.study.order import generator, left_of, shuffled, trap_answer, trap_places
 from mien.apps.study.settings import PAIRWISE
+from mien.subjective.sampling import Method, next_pairs
 
 TRAP = "trap"
 FEW, ENOUGH = 3, 6  #: open trials of an observer: below the first, pairs are added up to the second
@@ -264,23 +265,27 @@ class _Desk:
         return min(others, key=lambda s: (self._in_scene[s] / pairs[s], draw.random()), default=None)
 
     def _waiting(self, scene: str, draw: random.Random) -> Row[Any] | None:
-        """A pair of the pool that this observer has not seen; the pool is filled where it has none."""
-        unseen = self._unseen(scene)
-        if not unseen:
+        """A pair of the pool that this observer has not seen; the pool is filled where it has none.
+
+        None when the pool holds a batch already, all of which this observer has seen: others will take it.
+        """
+        free, unseen = self._free(scene)
+        full = self._hosted.settings.design == "full"
+        if not unseen and (full or len(free) < len(self._hosted.scenes[scene]) - 1):
             _take_back(self._connection, self._hosted, scene)
             _fill(self._connection, self._hosted, scene, draw)
-            unseen = self._unseen(scene)
+            _, unseen = self._free(scene)
+        if full:
+            unseen = [row for row in unseen if row.round == unseen[0].round]
         last = self._shown[-1] if self._shown else ()
         fresh = [row for row in unseen if row.first_id not in last and row.second_id not in last]
         return draw.choice(fresh or unseen) if unseen else None
 
-    def _unseen(self, scene: str) -> list[Row[Any]]:
-        """The oldest pairs of the pool that this observer has not seen; of the full design, those of one round."""
+    def _free(self, scene: str) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
+        """The oldest pairs of the pool, and those of them that this observer has not seen."""
         wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
         rows = self._connection.execute(_FREE, wanted).all()
-        unseen = [row for row in rows if (row.first_id, row.second_id) not in self._seen]
-        in_rounds = self._hosted.settings.design == "full"
-        return [row for row in unseen if row.round == unseen[0].round] if in_rounds else unseen
+        return rows, [row for row in rows if (row.first_id, row.second_id) not in self._seen]
 
     def _asked_anew(self, scene: str, draw: random.Random) -> Row[Any]:
         """A pair that the design does not ask for now, but that this observer has not seen: the least asked one."""
@@ -307,11 +312,9 @@ def _take_back(connection: Connection, hosted: Hosted, scene: str) -> None:
 
 def _fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random) -> None:
     """Add the pairs of a scene that should be asked next."""
-    from mien.subjective.sampling import next_pairs
-
     items = hosted.scenes[scene]
     number = {item: i for i, item in enumerate(items)}
-    design = cast(Literal["full", "random", "active"], hosted.settings.design)
+    design = cast(Method, hosted.settings.design)
     wins, pending = _wins(connection, hosted, scene, number), _pending(connection, hosted, scene, number)
     chosen = next_pairs(len(items), wins, method=design, pending=pending, seed=draw.getrandbits(32))
     rounds = _rounds(connection, hosted, scene)

@@ -6,6 +6,7 @@ import hmac
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from mien.apps.study import observers
@@ -50,10 +51,10 @@ class Door:
         self._votes, self._requests = Limiter(rates.votes), Limiter(rates.requests)
         self._known: OrderedDict[str, Observer] = OrderedDict()
 
-    def observer(self, request: Request) -> Observer:
-        """Who asks, if they may."""
+    async def observer(self, request: Request) -> Observer:
+        """Who asks, if they may; only somebody new is looked up in the database."""
         token = self._token(request)
-        observer = self._known.get(token) or self._found(token)
+        observer = self._known.get(token) or await run_in_threadpool(self._found, token)
         if observer is None:
             self._guessed_wrong(request)
             raise RefusedError(401, "This link is not known here. Open the link that you were given again.")
@@ -61,7 +62,7 @@ class Door:
         _need(limiter, str(observer.seat.observer_id))
         return observer
 
-    def owner(self, request: Request) -> None:
+    async def owner(self, request: Request) -> None:
         """Refuse everybody but the owner."""
         if not hmac.compare_digest(sha256(self._token(request)), sha256(self._hosted.study.owner)):
             self._guessed_wrong(request)
