@@ -11,13 +11,13 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, func, insert, select, update
 
 from mien.apps.study import schema
 from mien.apps.study.database import lock_study
@@ -36,6 +36,7 @@ _CHOICE = 64  # pairs of the pool among which the lot decides
 
 _TRAINING, _ORDER, _TRAPS, _PAIRS = range(4)  # purposes of a generator
 Trial = dict[str, Any]
+Found = Any  #: a row that was found; its columns are those that were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def begin(connection: Connection, hosted: Hosted, seat: Seat) -> None:
         connection.execute(insert(schema.trial), rows)
 
 
-def upcoming(connection: Connection, hosted: Hosted, seat: Seat) -> Sequence[Row[Any]]:
+def upcoming(connection: Connection, hosted: Hosted, seat: Seat) -> Sequence[Found]:
     """The next trials of an observer, at most `ENOUGH`; pairs are handed out where there are few."""
     waiting = _open(connection, seat)
     if hosted.settings.method == PAIRWISE and len(waiting) < FEW and _hand_out(connection, hosted, seat):
@@ -139,9 +140,10 @@ def _fewest_first(connection: Connection, hosted: Hosted, draw: random.Random) -
     return sorted(hosted.judged, key=lambda item: (given[item], draw.random()))
 
 
-def _counts(connection: Connection, query: Select[Any]) -> Counter[int]:
-    """A query of two columns, an id and how often it is there."""
-    return Counter({row[0]: row[1] for row in connection.execute(query)})
+def _counts(connection: Connection, query: Executable) -> Counter[int]:
+    """What a query of two columns finds, an id and how often it is there."""
+    rows: Iterable[Found] = connection.execute(query)
+    return Counter({row[0]: row[1] for row in rows})
 
 
 def _rating(hosted: Hosted, item: int, role: str, round_: int) -> Trial:
@@ -191,7 +193,7 @@ _FREE = (
 _GIVE = update(_T).where(_T.c.id == bindparam("this"))
 
 
-def _open(connection: Connection, seat: Seat) -> Sequence[Row[Any]]:
+def _open(connection: Connection, seat: Seat) -> Sequence[Found]:
     return connection.execute(_OPEN, {"me": seat.observer_id}).all()
 
 
@@ -220,7 +222,7 @@ def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> bool:
 class _Desk:
     """One observer's pairs while the study is locked: which scene, which pair, which side."""
 
-    def __init__(self, connection: Connection, hosted: Hosted, seat: Seat, before: Sequence[Row[Any]]) -> None:
+    def __init__(self, connection: Connection, hosted: Hosted, seat: Seat, before: Sequence[Found]) -> None:
         self._connection, self._hosted, self._seat = connection, hosted, seat
         main = [row for row in before if row.role == MAIN]
         self._seen = {(row.first_id, row.second_id) for row in main}
@@ -264,7 +266,7 @@ class _Desk:
         others = [scene for scene in left if scene != self._last_scene] or left
         return min(others, key=lambda s: (self._in_scene[s] / pairs[s], draw.random()), default=None)
 
-    def _waiting(self, scene: str, draw: random.Random) -> Row[Any] | None:
+    def _waiting(self, scene: str, draw: random.Random) -> Found | None:
         """A pair of the pool that this observer has not seen; the pool is filled where it has none.
 
         None when the pool holds a batch already, all of which this observer has seen: others will take it.
@@ -281,13 +283,13 @@ class _Desk:
         fresh = [row for row in unseen if row.first_id not in last and row.second_id not in last]
         return draw.choice(fresh or unseen) if unseen else None
 
-    def _free(self, scene: str) -> tuple[Sequence[Row[Any]], list[Row[Any]]]:
+    def _free(self, scene: str) -> tuple[Sequence[Found], list[Found]]:
         """The oldest pairs of the pool, and those of them that this observer has not seen."""
         wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
         rows = self._connection.execute(_FREE, wanted).all()
         return rows, [row for row in rows if (row.first_id, row.second_id) not in self._seen]
 
-    def _asked_anew(self, scene: str, draw: random.Random) -> Row[Any]:
+    def _asked_anew(self, scene: str, draw: random.Random) -> Found:
         """A pair that the design does not ask for now, but that this observer has not seen: the least asked one."""
         rounds = _rounds(self._connection, self._hosted, scene)
         unseen = [p for p in combinations(self._hosted.scenes[scene], 2) if p not in self._seen]

@@ -191,9 +191,9 @@ def _read_items(path: Path) -> list[Item]:
 
 
 def _item(row: dict[str, str]) -> Item:
-    numbers = {name: int(row[name]) if row[name] else None for name in ("width", "height")}
+    width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
     texts = {name: row[name] for name in ("name", "scene", "reference", "role", "mime", "sha256")}
-    return Item(path=Path(row["path"]), size=int(row["size"]), **numbers, **texts)
+    return Item(path=Path(row["path"]), size=int(row["size"]), width=width, height=height, **texts)
 
 
 def _text(path: Path) -> str:

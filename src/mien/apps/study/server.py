@@ -162,30 +162,29 @@ def _add_pages(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> 
 
 
 def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> None:
-    known = Annotated[Observer, Depends(door.observer)]
     public = {item.public: item for item in hosted.items.values()}
 
     @app.get("/api/session")
-    def session(observer: known) -> dict[str, Any]:
+    def session(observer: Annotated[Observer, Depends(door.observer)]) -> dict[str, Any]:
         about = {"code": observer.code, "checked": observer.checked, **study_facts(hosted)}
         if not observer.checked:
             return about
         return {**about, **standing_facts(hosted, standing(database, hosted, observer))}
 
     @app.post("/api/session/check")
-    def check(body: Check, observer: known) -> dict[str, Any]:
+    def check(body: Check, observer: Annotated[Observer, Depends(door.observer)]) -> dict[str, Any]:
         _need_screen(hosted, body)
         found = body.model_dump(exclude_none=True)
         return standing_facts(hosted, standing(database, hosted, observer, check=found))
 
     @app.post("/api/session/votes")
-    def vote(body: Vote, observer: known) -> dict[str, Any]:
+    def vote(body: Vote, observer: Annotated[Observer, Depends(door.observer)]) -> dict[str, Any]:
         if not observer.checked:
             raise RefusedError(403, "The viewing check comes first.")
         return standing_facts(hosted, record(database, hosted, observer, Ballot(**body.model_dump())))
 
     @app.get("/api/media/{name}")
-    def media(name: str, observer: known) -> Response:
+    def media(name: str, observer: Annotated[Observer, Depends(door.observer)]) -> Response:
         item = public.get(name)
         if item is None or not item.path.is_file():
             raise RefusedError(404, "There is no such picture.")
