@@ -41,6 +41,18 @@ def test_a_table_names_scenes_references_and_training(pictures: Path, tmp_path: 
     ]
 
 
+def test_videos_are_known_by_their_first_bytes(tmp_path: Path):
+    (tmp_path / "a.webm").write_bytes(b"\x1aE\xdf\xa3" + b"\0" * 60)
+    (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 60)
+    assert [(i.name, i.mime, i.width) for i in read_items(tmp_path)] == [
+        ("a.webm", "video/webm", None),
+        ("b.mp4", "video/mp4", None),
+    ]
+    (tmp_path / "c.mp4").write_text("not a video")
+    with pytest.raises(UsageError, match=r"1 of 3 items cannot be shown: c\.mp4"):
+        read_items(tmp_path)
+
+
 WRONG_TABLES = [
     (["image,place", "a.png,x"], "scene", "has no column scene; it has image, place"),
     (["file", "a.png"], None, "needs a column image, video or path"),
