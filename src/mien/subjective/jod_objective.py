@@ -108,7 +108,7 @@ class Objective:
 def _softened(wins: Array) -> tuple[Array, Array]:
     """(exponents in use, (E, E) how many ordered pairs have so many votes for and against, symmetric)."""
     won, lost = wins
-    moved = np.minimum(won + lost, 1.0)
+    moved = np.minimum((won + lost) / 2, 1.0)
     first = np.where(lost == 0, won - moved, np.where(won == 0, moved, won))
     second = np.where(lost == 0, moved, np.where(won == 0, lost - moved, lost))
     exponents, number = np.unique(np.concatenate([first, second]), return_inverse=True)
