@@ -8,6 +8,7 @@ Output:   q in JOD, mean 0 (or `anchor` at 0); percentile bootstrap over observe
           voted
 Differs:  pwcmp links parts that were never compared through their best items; here they are refused. It returns where
           its optimiser stopped when no finite scores fit best; here that is an error. It needs whole numbers of votes.
+          Its prior turns a pair's only vote round; here such a pair is even (see `jod_objective.py`).
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ With p = Φ((q_i - q_j) / 1.4826), D votes for i and D' for j, sums over all *or
     minus  Σ log p^D (1-p)^D'  +  log(prior + 0.1),      prior(pair) = Σ_z a(pair, z) / Σ_pairs a(·, z)
 
 a(pair, z) = p^k (1-p)^l is the likelihood of the distance of `pair` under the k : l votes of pair z, where one vote of
-a unanimous pair goes to the other side. pwcmp computes the matrix a, and adds 0.01 · mean(q)², which only puts the mean
-at 0. Here votes that are equal are taken together, and with the powers P = p^e, Q = (1-p)^e of the exponents in use,
-all sums over pairs and over votes are products of small matrices: Σ_pairs a = P Qᵀ, prior = columns of (W P) ∘ Q.
+a unanimous pair goes to the other side; of a single vote only half, for pwcmp turns it round, and where most pairs have
+one vote its scores run away. pwcmp computes the matrix a, and adds 0.01 · mean(q)², which only puts the mean at 0. Here
+votes that are equal are taken together, and with the powers P = p^e, Q = (1-p)^e of the exponents in use, all sums over
+pairs and over votes are products of small matrices: Σ_pairs a = P Qᵀ, prior = columns of (W P) ∘ Q.
 """
 
 from __future__ import annotations
