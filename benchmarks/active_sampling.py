@@ -43,10 +43,10 @@ Array = npt.NDArray[np.float64]
 
 Curve = list[list[float]]
 
-REPETITIONS = {20: 100, 50: 40, 100: 12}  #: of a study, by its number of items
+REPETITIONS = {20: 50, 50: 16, 100: 6}  #: of a study, by its number of items
 SPREADS = (0.7, 1.4, 2.8)  #: standard deviation of the true scores, JOD
 ROUNDS = (0.25, 0.5, 1.0, 2.0)  #: votes after which the scale is made, in votes of a full design
-MORE = (4.0, 8.0, 16.0)  #: further ones for the designs that active sampling is compared with
+MORE = (4.0, 8.0)  #: further ones for the designs that active sampling is compared with
 DESIGNS: tuple[Method, ...] = ("active", "random", "full")
 
 

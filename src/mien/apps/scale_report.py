@@ -283,7 +283,8 @@ def _about_flags(study: Study, people: Sequence[Mapping[str, Any]], flagged: Seq
     many = f", in {len(study.all):,} groups; values are means over the groups" if len(study.all) > 1 else ""
     left_out = [row for row in flagged if "left out" in row["verdict"]]
     if left_out:
-        return f"{len(left_out):,} of {len(people):,} observers are left out by the rule of the method{many}."
+        verb = "is" if len(left_out) == 1 else "are"
+        return f"{len(left_out):,} of {len(people):,} observers {verb} left out by the rule of the method{many}."
     if flagged:
         return (
             f"{len(flagged):,} of {len(people):,} observers stand apart{many}. Nobody is left out: look at them, for "
