@@ -43,7 +43,7 @@ class Fit:
 
     Attributes:
         q: (N,) scores, mean 0.
-        finite: False when the scores ran away.
+        finite: False when the scores ran away, or stopped where the prior no longer holds them.
         value: of the objective.
         evaluations: of the objective.
     """
@@ -84,7 +84,7 @@ def minimise(objective: Objective, start: Array, inverse: Array, *, tolerance: f
         _update(inverse, moved, turned)
         if np.ptp(q) > TOO_FAR:
             return Fit(q - q.mean(), False, value, evaluations)
-    return Fit(q - q.mean(), True, value, evaluations)
+    return Fit(q - q.mean(), not objective.torn(q), value, evaluations)
 
 
 def _update(inverse: Array, moved: Array, turned: Array) -> None:

@@ -23,6 +23,7 @@ Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 SIGMA = 1.4826  #: Φ(1 / 1.4826) = 0.75
+TOO_WIDE = 5.0  #: JOD between camps: one vote in 2,700 would be an upset, and the prior has let go
 _FLOOR = 0.1  # added to the prior, as in pwcmp
 _PRODUCT = 1 << 18  # multiplications up to which BLAS starts no threads, which on a busy machine cost 10 times
 _LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
@@ -77,6 +78,16 @@ class Objective:
             slope -= for_a * up - for_b * down
         slope /= SIGMA
         return value, sums(self._a, slope, self._size) - sums(self._b, slope, self._size)
+
+    def torn(self, q: Array) -> bool:
+        """Whether two camps lie so far apart that only the lack of a single upset can have sent them there."""
+        order = np.sort(q)
+        for gap in np.flatnonzero(np.diff(order) > TOO_WIDE):
+            upper = q > order[gap]
+            down, up = upper[self._a] & ~upper[self._b], upper[self._b] & ~upper[self._a]
+            if not (self._wins[1][down].any() or self._wins[0][up].any()):
+                return True
+        return False
 
     def _prior(self, log_p: Array, log_q: Array) -> tuple[Array, Array, Array]:
         """(prior of each pair, and the slope of Σ log(prior + 0.1) along log p and against log q, both orders)."""
