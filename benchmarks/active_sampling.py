@@ -36,7 +36,7 @@ from scipy.special import ndtr
 from mien.subjective.jod import fit
 from mien.subjective.jod_objective import SIGMA
 from mien.subjective.pairs import count, whole
-from mien.subjective.sampling import PRIOR_VARIANCE, Method, next_pairs, posterior
+from mien.subjective.sampling import Method, next_pairs, posterior
 from mien.subjective.tables import Votes
 
 Array = npt.NDArray[np.float64]
@@ -91,10 +91,10 @@ def by_jod(wins: npt.NDArray[np.int64]) -> Array:
 
 def by_posterior(wins: npt.NDArray[np.int64]) -> Array:
     """Scores with mean 0, JOD; the variance of the prior is renewed until it is that of the posterior."""
-    variance = PRIOR_VARIANCE
-    for _ in range(8):
-        mean, covariance = posterior(wins, prior_variance=variance)
+    mean, covariance = posterior(wins)
+    for _ in range(7):
         variance = max(float(np.mean(mean**2 + covariance.diagonal())), 1e-3)
+        mean, covariance = posterior(wins, prior_variance=variance)
     return SIGMA * (mean - mean.mean())
 
 

@@ -165,7 +165,7 @@ def _largest(gain: Array, mean: Array, covariance: Array, a: Indices, b: Indices
             return best
 
 
-def posterior(wins: Array, *, prior_variance: float = PRIOR_VARIANCE) -> tuple[Array, Array]:
+def posterior(wins: npt.NDArray[np.integer] | Array, *, prior_variance: float = PRIOR_VARIANCE) -> tuple[Array, Array]:
     """What the votes say about the scores, by expectation propagation.
 
     Args:
