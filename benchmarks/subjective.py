@@ -191,9 +191,16 @@ def bench_piq23(quick: bool) -> Result:
     found: Result = {"scenes": scenes, "items": 100 * scenes, "comparisons": 12_000 * scenes}
     found |= {"scaling_cpu_s": time.process_time() - begin, "scaling_s": time.perf_counter() - wall}
     assert len(scales) == scenes
-    draws, wall = 100 if quick else 1000, time.perf_counter()
+    draws, begin = 100 if quick else 1000, _cpu()
+    wall = time.perf_counter()
     scale_votes({"scene 00": groups["scene 00"]}, "jod", draws=draws, processes=None, progress=_progress(draws))
-    return found | {"draws": draws, "cores": os.cpu_count(), "bootstrap_s": time.perf_counter() - wall}
+    return found | {"draws": draws, "bootstrap_cpu_s": _cpu() - begin, "bootstrap_s": time.perf_counter() - wall}
+
+
+def _cpu() -> float:
+    """Seconds of this process and of those that it has started and that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _progress(total: int) -> Callable[[int], None]:
@@ -218,8 +225,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args()
     versions = {name: version(name) for name in ("mien", "numpy", "scipy", "sureal", "choix")}
-    loads = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    print(f"{platform.machine()}, {os.cpu_count()} cores{loads}, {', '.join(f'{k} {v}' for k, v in versions.items())}")
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    names = ", ".join(f"{k} {v}" for k, v in versions.items())
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, {names}")
     results = {}
     for name in [arguments.only] if arguments.only else BENCHMARKS:
         results[name] = BENCHMARKS[name](arguments.quick)
@@ -228,7 +236,7 @@ def main() -> None:
             shown = ", ".join(f"{k} {v:.4g}" for k, v in value.items()) if isinstance(value, dict) else f"{value:.4g}"
             print(f"    {key}: {shown}", flush=True)
     if arguments.json:
-        record = {"cores": os.cpu_count(), "versions": versions, "results": results}
+        record = {"cores": os.cpu_count(), "load": load, "versions": versions, "results": results}
         arguments.json.write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -58,9 +58,10 @@ class _Cells:
         score = ratings.score - self.centre
         self.total, self.count = _matrix(ratings, score), _matrix(ratings, np.ones(len(score)))
         self.total_t, self.count_t = self.total.T, self.count.T
-        self.n_stimulus, self.n_observer = ratings.n.astype(float), ratings.given.astype(float)
         stimuli, people = self.total.shape
-        self.of_stimulus, self.of_observer = self.total @ np.ones(people), self.total_t @ np.ones(stimuli)
+        each, all_of_them = np.ones(people), np.ones(stimuli)
+        self.n_stimulus, self.n_observer = self.count @ each, self.count_t @ all_of_them
+        self.of_stimulus, self.of_observer = self.total @ each, self.total_t @ all_of_them
         self.squares_stimulus = sums(ratings.stimulus, score**2, stimuli)
         self.squares_observer = sums(ratings.observer, score**2, people)
 
@@ -159,12 +160,12 @@ def p910(ratings: Ratings, *, level: float = 0.95) -> Scale:
         se,
         observers,
         {"rounds": float(model.rounds)},
-        tuple(_notes(ratings, model)),
+        tuple(_notes(ratings, model, int(np.sum(n == 1)))),
     )
 
 
-def _notes(ratings: Ratings, model: Model) -> list[str]:
-    notes, lone = [], int(np.sum(ratings.n == 1))
+def _notes(ratings: Ratings, model: Model, lone: int) -> list[str]:
+    notes = []
     if not model.converged:
         notes.append(f"not converged after {ROUNDS} rounds")
     if (parts := islands(ratings)) > 1:
@@ -180,6 +181,9 @@ def _notes(ratings: Ratings, model: Model) -> list[str]:
 def islands(ratings: Ratings) -> int:
     """Parts of the votes that share neither an observer nor a stimulus with one another."""
     stimuli, people = len(ratings.stimuli), len(ratings.observers)
+    busiest = ratings.stimulus[ratings.observer == int(np.argmax(ratings.given))]
+    if np.bincount(busiest, minlength=stimuli).all():
+        return 1  # somebody rated everything
     links = csr_array(
         (np.ones(len(ratings.score)), (ratings.stimulus, ratings.observer + stimuli)),
         shape=(stimuli + people, stimuli + people),
