@@ -51,9 +51,9 @@ def test_full_goes_on_where_the_votes_and_the_other_observers_are():
 def test_random_asks_no_pair_twice_in_a_round_and_every_pair_sooner_or_later():
     assert sorted(next_pairs(6, NONE, method="random", n_pairs=15, seed=3)) == list(combinations(range(6), 2))
     assert len(next_pairs(6, NONE, method="random", seed=0)) == 5
-    times = counted([p for s in range(3000) for p in next_pairs(6, NONE, method="random", n_pairs=1, seed=s)], 6)
-    assert times.min() > 140  # 200 expected
-    assert times.max() < 260
+    times = counted([p for s in range(1500) for p in next_pairs(6, NONE, method="random", n_pairs=1, seed=s)], 6)
+    assert times.min() > 65  # 100 expected
+    assert times.max() < 135
 
 
 def test_random_leaves_a_pair_to_the_observer_who_has_it():
@@ -149,6 +149,13 @@ def test_the_gain_knows_no_names_and_no_sides():
     assert information_gain(*posterior(wins[np.ix_(order, order)])) == pytest.approx(gain[np.ix_(order, order)], 1e-4)
 
 
+def test_less_doubt_is_never_more_to_learn():
+    """What the batches rest on: a gain from before an answer is an upper bound of the gain after it."""
+    for distance in np.linspace(0, 6, 9):
+        gains = [information_gain(np.array([distance, 0]), v / 2 * np.eye(2))[0, 1] for v in np.geomspace(1e-4, 20, 30)]
+        assert (np.diff(gains) > -1e-12).all()
+
+
 def test_close_and_new_items_teach_more_than_far_and_known_ones():
     wins = np.zeros((5, 5), int)
     wins[0, 2] = wins[1, 2] = 20  # 0 and 1 are close, 2 is far below; nobody has seen 3 and 4
@@ -160,16 +167,26 @@ def test_close_and_new_items_teach_more_than_far_and_known_ones():
 # ---- batches ------------------------------------------------------------------------------------------------------
 
 
-def test_an_active_batch_is_the_spanning_tree_of_the_largest_gains():
-    wins = voted(5, 30)
-    gain = information_gain(*posterior(wins))
-    trees = [t for t in combinations(combinations(range(5), 2), 4) if whole(*np.array(t).T, 5)]
-    best = min(trees, key=lambda tree: sum(1 / gain[pair] for pair in tree))
-    batch = next_pairs(5, wins, method="active", seed=0)
-    assert len(trees) == 125
-    assert set(batch) == set(best)
-    assert [gain[pair] for pair in batch] == sorted((gain[pair] for pair in best), reverse=True)
-    assert gain[batch[0]] == gain.max()
+def test_an_active_batch_grows_by_the_best_pair_that_joins_two_parts():
+    wins = voted(6, 40)
+    mean, covariance = posterior(wins)
+    batch = next_pairs(6, wins, method="active", seed=0)
+    assert batch[0] == max(combinations(range(6), 2), key=lambda pair: information_gain(mean, covariance)[pair])
+    part = {item: {item} for item in range(6)}
+    for pair in batch:
+        gain = information_gain(mean, covariance)
+        assert pair == max(
+            (p for p in combinations(range(6), 2) if part[p[0]] is not part[p[1]]), key=lambda p: gain[p]
+        )
+        joined = part[pair[0]] | part[pair[1]]
+        part |= dict.fromkeys(joined, joined)
+        covariance = answered(mean, covariance, pair)
+
+
+def test_no_item_is_in_most_of_a_batch():
+    wins = voted(20, 100)
+    times = np.bincount(np.ravel(next_pairs(20, wins, method="active", seed=0)), minlength=20)
+    assert times.max() <= 5
 
 
 @pytest.mark.parametrize("n_items", [2, 3, 20])
@@ -195,7 +212,7 @@ def test_two_observers_at_once_are_not_asked_the_same():
     wins = voted(20, 100)
     first = next_pairs(20, wins, method="active", seed=0)
     second = next_pairs(20, wins, method="active", pending=first, seed=1)
-    assert len(set(first) & set(second)) < len(first) / 3
+    assert len(set(first) & set(second)) < len(first) / 2
     assert next_pairs(20, wins, method="active", pending=first[:1], n_pairs=1, seed=0) != first[:1]
 
 
@@ -208,7 +225,7 @@ def test_a_pending_pair_narrows_as_its_two_answers_do_on_average():
         more = wins.copy()
         more[at] += 1
         expected += chance * posterior(more)[1]
-    found = answered(mean, covariance, np.array([(1, 3)]))
+    found = answered(mean, covariance, (1, 3))
     assert found == pytest.approx(expected, abs=0.02 * float(covariance.max()))
     assert found[1, 1] < covariance[1, 1]
 

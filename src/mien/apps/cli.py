@@ -410,6 +410,88 @@ def leaderboard(
     raise typer.Exit(make_leaderboard(options))
 
 
+@app.command()
+def scale(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV of ratings or votes; the columns are in docs/scaling.md.")
+    ],
+    method: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Ratings: mos, bt500, p913, p910, zscore, dmos. Votes: bradley-terry, thurstone, jod.",
+        ),
+    ],
+    groups: Annotated[
+        str | None, typer.Option(metavar="COL", help="Each value of this column is a study of its own [group].")
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=THEIRS", help="Our column is called THEIRS in the file.")
+    ] = None,
+    where: Annotated[list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Only rows with this value.")] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="Scale parts that were never compared with one another each alone.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the scores to FILE.csv, FILE.jsonl or FILE.parquet.")
+    ] = None,
+    observers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what was found about every observer, in the same forms.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write one self-contained page: plots, observers, power.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the report; without it the name of the file.")] = None,
+    half_width: Annotated[
+        float | None, typer.Option(metavar="WIDTH", help="Tell how many votes intervals of ± WIDTH need.")
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="bradley-terry, thurstone: weight of a penalty that keeps scores finite.")
+    ] = 0.0,
+    prior: Annotated[bool, typer.Option("--prior/--no-prior", help="jod: the prior on distances.")] = True,
+    anchor: Annotated[
+        str | None, typer.Option(metavar="ITEM", help="jod: this item is at 0; without it the mean is.")
+    ] = None,
+    top: Annotated[float, typer.Option(help="dmos: score of a stimulus that looks like its reference.")] = 5.0,
+    draws: Annotated[int, typer.Option(min=0, help="jod: draws of the bootstrap; 0 = no intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="jod: that draw at most; without it one for each core.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
+) -> None:
+    """Ratings or votes of people into scores with 95 % intervals; observers, agreement, how many votes are enough.
+
+    Columns of the result: item, score, ci_low, ci_high, n, and group where there are groups. On a terminal a short
+    table; piped, one JSON object per line. Groups that were never compared with one another are an error without
+    --groups or --split: their scores have nothing in common. Needs the extra "evaluate".
+    """
+    from mien.apps.scale_command import ScaleOptions, scale_table
+
+    options = ScaleOptions(
+        file=file,
+        method=method,
+        groups=groups,
+        columns=tuple(column or ()),
+        where=tuple(where or ()),
+        split=split,
+        out=out,
+        observers=observers,
+        report=report,
+        title=title,
+        half_width=half_width,
+        alpha=alpha,
+        prior=prior,
+        anchor=anchor,
+        top=top,
+        draws=draws,
+        seed=seed,
+        processes=processes,
+        quiet=quiet,
+    )
+    raise typer.Exit(scale_table(options))
+
+
 @challenge_app.command("new")
 def challenge_new(
     folder: Annotated[Path, typer.Argument(metavar="NAME", help="Folder to make; its name is that of the challenge.")],

@@ -8,6 +8,7 @@ Output:   q in JOD, mean 0 (or `anchor` at 0); percentile bootstrap over observe
           voted
 Differs:  pwcmp links parts that were never compared through their best items; here they are refused. It returns where
           its optimiser stopped when no finite scores fit best; here that is an error. It needs whole numbers of votes.
+          Its prior turns a pair's only vote round; here such a pair is even (see `jod_objective.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Fit:
 
     Attributes:
         q: (N,) scores, mean 0.
-        finite: False when the scores ran away.
+        finite: False when the scores ran away, or stopped where the prior no longer holds them.
         value: of the objective.
         evaluations: of the objective.
     """
@@ -83,7 +84,7 @@ def minimise(objective: Objective, start: Array, inverse: Array, *, tolerance: f
         _update(inverse, moved, turned)
         if np.ptp(q) > TOO_FAR:
             return Fit(q - q.mean(), False, value, evaluations)
-    return Fit(q - q.mean(), True, value, evaluations)
+    return Fit(q - q.mean(), not objective.torn(q), value, evaluations)
 
 
 def _update(inverse: Array, moved: Array, turned: Array) -> None:

@@ -5,11 +5,12 @@ Source:   ASAP: Mikhailiuk et al., "Active sampling for pairwise comparisons via
 Model:    P(i preferred to j) = Φ(q_i - q_j), q_i ~ N(0, ½) before any vote
 Gain:     of asking a pair: P(i wins) KL(posterior if i wins ‖ posterior now) + the same for j
 Batch:    the spanning tree of the largest gains, which is the minimum spanning tree of 1 / gain: N - 1 pairs that reach
-          every item, so that as many observers can work at once
+          every item, so that as many observers can work at once. It grows from the best pair on, and every pair counts
+          as answered for the gains of the next ones; without that the item that is known least is in most of the pairs.
 Differs:  ASAP keeps a variance for each item, so it has to run its inference again for both answers to every pair, or
           to a selection. Here the posterior has all covariances, so an answer changes it along one direction only and
-          its gain is a formula: nothing is selected, and 100 items take milliseconds. ASAP draws the first N - 1 pairs
-          at random; here gains that are equal are in random order, which for no votes is the same.
+          its gain is a formula, so all pairs are looked at. ASAP's gains stay as they were while a tree grows. It draws
+          the first N - 1 pairs at random; here the seed decides between equal gains, which for no votes is the same.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, solve
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import minimum_spanning_tree
+from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr
 
 from mien.subjective.paired_likelihood import laplacian
@@ -36,6 +35,7 @@ Pair = tuple[int, int]
 
 PRIOR_VARIANCE = 0.5  #: of a score before any vote, as in ASAP
 _ROUNDS, _CLOSE_ENOUGH = 200, 1e-6  # of expectation propagation: at most so many; change of a mean
+_RENEWED = 32  # gains that are computed again at a time
 _DAMPING = 0.7  # share of a new message that replaces the old one
 
 
@@ -132,26 +132,40 @@ def _pairs(a: Indices, b: Indices) -> list[Pair]:
 
 def _active(wins: Array, pending: Indices, n_pairs: int | None, rng: np.random.Generator) -> list[Pair]:
     mean, covariance = posterior(wins)
+    for a, b in pending.tolist():
+        covariance = answered(mean, covariance, (a, b))
     wanted = len(wins) - 1 if n_pairs is None else n_pairs
-    return list(islice(_trees(mean, answered(mean, covariance, pending), rng), wanted))
+    return list(islice(_trees(mean, covariance, rng), wanted))
 
 
 def _trees(mean: Array, covariance: Array, rng: np.random.Generator) -> Iterator[Pair]:
-    """Spanning trees of the largest gains, for ever, each with the earlier ones pending; the largest gain first."""
+    """Spanning trees of the largest gains, one after the other, for ever, as Kruskal builds them."""
     a, b = np.triu_indices(len(mean), 1)
+    order = rng.permutation(len(a))  # the seed decides between equal gains
+    a, b = a[order], b[order]
     while True:
-        gain = information_gain(mean, covariance)[a, b]
-        # the tree depends on the order of the gains alone, and ranks neither vanish nor overflow
-        rank = np.empty(len(gain))
-        rank[np.lexsort((rng.random(len(gain)), -gain))] = np.arange(1, len(gain) + 1)
-        tree = minimum_spanning_tree(csr_array((rank, (a, b)), shape=covariance.shape)).tocoo()
-        order = np.argsort(tree.data)
-        edges = np.stack([tree.row[order], tree.col[order]], axis=1).astype(np.intp)
-        yield from _pairs(edges[:, 0], edges[:, 1])
-        covariance = answered(mean, covariance, edges)
+        part, gain = np.arange(len(mean)), _gain(mean, covariance, a, b)
+        while part.any():  # until all items are in one
+            gain[part[a] == part[b]] = -1
+            best = _largest(gain, mean, covariance, a, b)
+            pair = int(a[best]), int(b[best])
+            yield pair
+            low, high = sorted(part[[*pair]].tolist())
+            part[part == high] = low
+            covariance = answered(mean, covariance, pair)
 
 
-def posterior(wins: Array, *, prior_variance: float = PRIOR_VARIANCE) -> tuple[Array, Array]:
+def _largest(gain: Array, mean: Array, covariance: Array, a: Indices, b: Indices) -> int:
+    """The pair of the largest gain. Old gains are upper bounds, so only those on top are renewed, in place."""
+    while True:
+        top = np.argpartition(gain, -min(_RENEWED, len(gain)))[-_RENEWED:]
+        gain[top] = np.where(gain[top] < 0, -1, _gain(mean, covariance, a[top], b[top]))
+        best = int(top[np.argmax(gain[top])])
+        if gain[best] >= gain.max():
+            return best
+
+
+def posterior(wins: npt.NDArray[np.integer] | Array, *, prior_variance: float = PRIOR_VARIANCE) -> tuple[Array, Array]:
     """What the votes say about the scores, by expectation propagation.
 
     Args:
@@ -188,28 +202,35 @@ def information_gain(mean: Array, covariance: Array) -> Array:
         mean, covariance: as `posterior` gives them.
     """
     a, b = np.triu_indices(len(mean), 1)
-    distance, variance = _difference(mean, covariance, a, b)
-    share = ndtr(distance / np.sqrt(1 + variance))
     gain = np.zeros((len(mean), len(mean)))
-    gain[a, b] = share * _learnt(distance, variance) + (1 - share) * _learnt(-distance, variance)
+    gain[a, b] = _gain(mean, covariance, a, b)
     return gain + gain.T
 
 
-def answered(mean: Array, covariance: Array, pairs: Indices) -> Array:
-    """Covariances once these pairs are answered, whichever way: with the precision that an answer is expected to add.
+def answered(mean: Array, covariance: Array, pair: Pair) -> Array:
+    """Covariances once this pair is answered, whichever way: its variance is the one that is expected then.
 
     Args:
         mean, covariance: as `posterior` gives them.
-        pairs: (m, 2) items; a pair may be there more than once.
+        pair: of items.
     """
-    if not len(pairs):
-        return covariance
-    a, b = pairs.T
-    distance, variance = _difference(mean, covariance, a, b)
-    share = ndtr(distance / np.sqrt(1 + variance))
+    first, second = np.array([pair[0]]), np.array([pair[1]])
+    distance, variance = _difference(mean, covariance, first, second)
+    share = _share(distance, variance)
     expected = share * _told(distance, variance)[1] + (1 - share) * _told(-distance, variance)[1]
-    added = laplacian(a, b, 1 / expected - 1 / variance, len(mean))
-    return solve(np.eye(len(mean)) + covariance @ added, covariance)
+    along = covariance[:, pair[0]] - covariance[:, pair[1]]
+    return covariance - np.outer(along, along) * float((variance - expected)[0] / variance[0] ** 2)
+
+
+def _gain(mean: Array, covariance: Array, a: Indices, b: Indices) -> Array:
+    distance, variance = _difference(mean, covariance, a, b)
+    share = _share(distance, variance)
+    return share * _learnt(distance, variance) + (1 - share) * _learnt(-distance, variance)
+
+
+def _share(distance: Array, variance: Array) -> Array:
+    """How likely the first item of a difference wins."""
+    return ndtr(distance / np.sqrt(1 + variance))
 
 
 def _difference(mean: Array, covariance: Array, a: Indices, b: Indices) -> tuple[Array, Array]:
