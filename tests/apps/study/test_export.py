@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from mien.apps.scale_command import ScaleOptions, scale_table
 from mien.apps.study.database import Database
 from mien.apps.study.export import LOG, OBSERVERS, RATINGS, VOTES, export
 from mien.apps.study.hosted import Hosted, host
 from mien.apps.study.votes import record, standing
 from mien.core.errors import UsageError
 from mien.evaluation.correlation import srcc
-from mien.subjective.scale import scale_ratings, scale_votes
+from mien.subjective.scale import scale_ratings
 from mien.subjective.tables import read_ratings, read_votes
 
 from .conftest import write_pictures
@@ -146,9 +147,11 @@ def test_the_scale_of_simulated_observers_is_recovered_from_pairs(
     for _ in range(12):
         vote_all(database, study, joined(database, study), answer)
     export(database, study, tmp_path / "out")
-    scales = scale_votes(read_votes(tmp_path / "out" / VOTES), "jod", draws=0)
-    for scale in scales.values():
-        assert srcc(scale.score, [truth[item] for item in scale.items]) >= 0.97
+    labels = tmp_path / "labels.csv"
+    scale_table(ScaleOptions(tmp_path / "out" / VOTES, "jod", out=labels, draws=0, quiet=True))
+    for group in ("s0", "s1"):
+        found = {row["item"]: float(row["score"]) for row in rows(labels) if row["group"] == group}
+        assert len(found) == 9 and srcc(list(found.values()), [truth[item] for item in found]) >= 0.97
 
 
 @pytest.mark.parametrize("method", ["mos", "p910"])
