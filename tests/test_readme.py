@@ -72,11 +72,25 @@ def test_every_command_line_runs(album: Path):
     assert len(lines) >= 6
     path = f"{album / 'bin'}{os.pathsep}{os.environ['PATH']}"
     for line in lines:
+        if " serve " in line:
+            _serve(f"{line} --port 0", album, os.environ | {"PATH": path})
+            continue
         done = subprocess.run(
             ["sh", "-c", line], cwd=album, env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout or "--out" in line, line
+
+
+def _serve(line: str, folder: Path, environment: dict[str, str]) -> None:
+    """A server says where it is, and runs until it is told to end."""
+    server = subprocess.Popen(
+        ["sh", "-c", f"exec {line}"], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None and "http://" in server.stdout.readline(), line
+    assert server.poll() is None
+    server.terminate()
+    server.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("block", blocks("python"))

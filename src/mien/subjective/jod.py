@@ -8,10 +8,12 @@ Output:   q in JOD, mean 0 (or `anchor` at 0); percentile bootstrap over observe
           voted
 Differs:  pwcmp links parts that were never compared through their best items; here they are refused. It returns where
           its optimiser stopped when no finite scores fit best; here that is an error. It needs whole numbers of votes.
+          Its prior turns a pair's only vote round; here such a pair is even (see `jod_objective.py`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from mien.subjective.bootstrap import Draws, run_draws
+from mien.subjective.bootstrap import Draws, Sample, run_draws
 from mien.subjective.jod_objective import SIGMA, Objective, Workspace
 from mien.subjective.paired_likelihood import laplacian
 from mien.subjective.pairs import Pairs, need_finite, need_one_part
@@ -30,7 +32,7 @@ from mien.subjective.thurstone import PROBIT
 Array = npt.NDArray[np.float64]
 
 TOO_FAR = 30.0  #: JOD between two items that no votes can tell; a fit that comes so far runs away
-_ROUGH, _DRAW = 0.1, 1e-3  # JOD: where the guess of the Hessian is renewed; what is close enough for a draw
+_ROUGH, _DRAW = 0.1, 5e-3  # JOD: where the guess of the Hessian is renewed; what is close enough for a draw
 _ROUNDS = 500
 _ARMIJO = 1e-4
 
@@ -41,7 +43,7 @@ class Fit:
 
     Attributes:
         q: (N,) scores, mean 0.
-        finite: False when the scores ran away.
+        finite: False when the scores ran away, or stopped where the prior no longer holds them.
         value: of the objective.
         evaluations: of the objective.
     """
@@ -82,7 +84,7 @@ def minimise(objective: Objective, start: Array, inverse: Array, *, tolerance: f
         _update(inverse, moved, turned)
         if np.ptp(q) > TOO_FAR:
             return Fit(q - q.mean(), False, value, evaluations)
-    return Fit(q - q.mean(), True, value, evaluations)
+    return Fit(q - q.mean(), not objective.torn(q), value, evaluations)
 
 
 def _update(inverse: Array, moved: Array, turned: Array) -> None:
@@ -101,8 +103,8 @@ def _update(inverse: Array, moved: Array, turned: Array) -> None:
 def likelihood_inverse(pairs: Pairs, q: Array) -> Array:
     """Inverse Hessian of the likelihood alone at `q`; the direction that moves all scores is left out."""
     x = (q[pairs.a] - q[pairs.b]) / SIGMA
-    information = laplacian(pairs, (pairs.wins[0] * PROBIT.bend(x) + pairs.wins[1] * PROBIT.bend(-x)) * 2 / SIGMA**2)
-    size = len(information)
+    size, bend = len(q), pairs.wins[0] * PROBIT.bend(x) + pairs.wins[1] * PROBIT.bend(-x)
+    information = laplacian(pairs.a, pairs.b, bend * 2 / SIGMA**2, size)
     level = float(np.trace(information)) / size
     return cho_solve(cho_factor(information + level / size), np.eye(size)) - 1 / (level * size)
 
@@ -131,7 +133,7 @@ def jod(
     draws: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-    threads: int | None = None,
+    processes: int | None = 1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Scale:
     """Scores in JOD with bootstrap intervals.
@@ -144,33 +146,41 @@ def jod(
             that falls into parts is drawn again.
         seed: of the draws.
         level: of the intervals.
-        threads: that draw; None = one for each core.
+        processes: that draw; None = one for each core. More than one need `if __name__ == "__main__":` in a script.
         progress: is called with the number of draws that were finished since the last call.
 
     Raises:
         TableError: the items fall into parts; no finite scores fit best; there is no item `anchor`.
     """
+    fitted = fit_checked(pairs, prior=prior, anchor=anchor)
+    (drawn,) = run_draws([sample(pairs, fitted, prior, seed)], draws, processes=processes, progress=progress)
+    return with_intervals(pairs, fitted, drawn, anchor=anchor, level=level)
+
+
+def fit_checked(pairs: Pairs, *, prior: bool, anchor: str | None) -> Fit:
+    """The first step of `jod`, with its errors."""
     need_one_part(pairs)
     if not prior:
         need_finite(pairs)
-    zero = _number(pairs, anchor)
+    _number(pairs, anchor)
     found = fit(pairs, prior=prior)
     if not found.finite:
         raise _runs_away(pairs, found.q)
-    score = found.q - (found.q[zero] if zero is not None else 0.0)
-    inverse = likelihood_inverse(pairs, found.q)
-    drawn = run_draws(
-        pairs,
-        lambda wins, workspace: _again(pairs, wins, found.q, inverse, prior, workspace),
-        draws=draws,
-        seed=seed,
-        threads=threads,
-        progress=progress,
-    )
+    return found
+
+
+def sample(pairs: Pairs, found: Fit, prior: bool, seed: int) -> Sample:
+    """The second step of `jod`: what is drawn, for `run_draws`."""
+    return Sample(pairs, _Refit(found.q, likelihood_inverse(pairs, found.q), prior), seed)
+
+
+def with_intervals(pairs: Pairs, found: Fit, drawn: Draws, *, anchor: str | None, level: float) -> Scale:
+    """The last step of `jod`."""
+    zero = _number(pairs, anchor)
     low, high = _interval(drawn.values if zero is None else drawn.values - drawn.values[:, [zero]], level)
     return Scale(
         pairs.items,
-        score,
+        found.q - (found.q[zero] if zero is not None else 0.0),
         low,
         high,
         pairs.n,
@@ -189,13 +199,31 @@ def _number(pairs: Pairs, anchor: str | None) -> int | None:
     return pairs.items.index(anchor)
 
 
-def _again(pairs: Pairs, wins: Array, start: Array, inverse: Array, prior: bool, workspace: Workspace) -> Array:
-    """Scores of other votes for the same pairs, NaN when they run away; starts from the fit to all votes."""
-    voted = wins.sum(axis=0) > 0
-    a, b = pairs.a[voted], pairs.b[voted]
-    objective = Objective(a, b, wins[:, voted], len(pairs.items), prior=prior, workspace=workspace)
-    again = minimise(objective, start, inverse.copy(), tolerance=_DRAW)
-    return again.q if again.finite else np.full(len(again.q), np.nan)
+@dataclass(frozen=True, slots=True)
+class _Refit:
+    """Scores of a draw; starts from the fit to all votes, and from the inverse Hessian there."""
+
+    q: Array
+    inverse: Array
+    prior: bool
+
+    def __call__(self, pairs: Pairs, wins: Array) -> Array:
+        voted = wins.sum(axis=0) > 0
+        if not hasattr(_local, "workspace"):
+            _local.workspace = Workspace()
+        objective = Objective(
+            pairs.a[voted],
+            pairs.b[voted],
+            wins[:, voted],
+            len(pairs.items),
+            prior=self.prior,
+            workspace=_local.workspace,
+        )
+        again = minimise(objective, self.q, self.inverse.copy(), tolerance=_DRAW)
+        return again.q if again.finite else np.full(len(again.q), np.nan)
+
+
+_local = threading.local()
 
 
 def _interval(values: Array, level: float) -> tuple[Array, Array]:

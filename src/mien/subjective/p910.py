@@ -11,6 +11,7 @@ Note:     the standard error of ψ_j is 1 / √(Σ_i 1/ν_j²) with ν_j the spr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import chdtri, ndtri
 
 from mien.subjective.result import Scale, percent
-from mien.subjective.tables import Ratings
+from mien.subjective.tables import Ratings, sums
 
 Array = npt.NDArray[np.float64]
 
 ROUNDS, CLOSE_ENOUGH = 1000, 1e-8  #: of the reference implementation: at most so many; norm of the change of ψ
+_DENSE = 10  # at least one cell in so many has a vote: a dense matrix is quicker
 _EPSILON = 1e-8  # of the reference implementation: keeps the weight of an observer without inconsistency finite
 
 
@@ -49,23 +51,19 @@ class Model:
 
 
 class _Cells:
-    """Votes summed up by stimulus and observer, so that one round is a few products of sparse matrices."""
+    """Votes summed up by stimulus and observer, so that one round is a few products with two matrices."""
 
     def __init__(self, ratings: Ratings) -> None:
-        shape = len(ratings.stimuli), len(ratings.observers)
         self.centre = float(ratings.score.mean())  # sums of squares lose no digits around it
         score = ratings.score - self.centre
-        where = ratings.stimulus, ratings.observer
-        self.total = csr_array((score, where), shape=shape)
-        self.total.sum_duplicates()
-        self.count = csr_array((np.ones(len(score)), where), shape=shape)
-        self.count.sum_duplicates()
-        self.total_t, self.count_t = self.total.T.tocsr(), self.count.T.tocsr()
-        self.n_stimulus, self.n_observer = ratings.n.astype(float), ratings.given.astype(float)
-        self.of_stimulus = np.bincount(ratings.stimulus, score, shape[0])
-        self.of_observer = np.bincount(ratings.observer, score, shape[1])
-        self.squares_stimulus = np.bincount(ratings.stimulus, score**2, shape[0])
-        self.squares_observer = np.bincount(ratings.observer, score**2, shape[1])
+        self.total, self.count = _matrix(ratings, score), _matrix(ratings, np.ones(len(score)))
+        self.total_t, self.count_t = self.total.T, self.count.T
+        stimuli, people = self.total.shape
+        each, all_of_them = np.ones(people), np.ones(stimuli)
+        self.n_stimulus, self.n_observer = self.count @ each, self.count_t @ all_of_them
+        self.of_stimulus, self.of_observer = self.total @ each, self.total_t @ all_of_them
+        self.squares_stimulus = sums(ratings.stimulus, score**2, stimuli)
+        self.squares_observer = sums(ratings.observer, score**2, people)
 
     def bias(self, psi: Array) -> Array:
         """Mean residual of each observer."""
@@ -86,6 +84,16 @@ class _Cells:
     def weighted(self, weight: Array, delta: Array) -> Array:
         """Weighted mean of the votes of each stimulus, free of bias."""
         return (self.total @ weight - self.count @ (weight * delta)) / (self.count @ weight)
+
+
+def _matrix(ratings: Ratings, values: Array) -> Any:
+    """(J, I) sums of the values of each stimulus and observer; sparse when most cells are empty."""
+    stimuli, people = len(ratings.stimuli), len(ratings.observers)
+    if len(values) * _DENSE >= stimuli * people:
+        return sums(ratings.stimulus * people + ratings.observer, values, stimuli * people).reshape(stimuli, people)
+    matrix = csr_array((values, (ratings.stimulus, ratings.observer)), shape=(stimuli, people))
+    matrix.sum_duplicates()
+    return matrix
 
 
 def fit(ratings: Ratings) -> Model:
@@ -152,11 +160,11 @@ def p910(ratings: Ratings, *, level: float = 0.95) -> Scale:
         se,
         observers,
         {"rounds": float(model.rounds)},
-        tuple(_notes(ratings, model)),
+        tuple(_notes(ratings, model, int(np.sum(n == 1)))),
     )
 
 
-def _notes(ratings: Ratings, model: Model) -> list[str]:
+def _notes(ratings: Ratings, model: Model, lone: int) -> list[str]:
     notes = []
     if not model.converged:
         notes.append(f"not converged after {ROUNDS} rounds")
@@ -165,14 +173,17 @@ def _notes(ratings: Ratings, model: Model) -> list[str]:
             f"the votes fall into {parts} parts without a common observer or stimulus: biases between them cannot be "
             "told from quality"
         )
-    if (ratings.n == 1).any():
-        notes.append(f"{np.sum(ratings.n == 1):,} stimuli have a single vote: no interval")
+    if lone:
+        notes.append(f"{lone:,} stimuli have a single vote: no interval")
     return notes
 
 
 def islands(ratings: Ratings) -> int:
     """Parts of the votes that share neither an observer nor a stimulus with one another."""
     stimuli, people = len(ratings.stimuli), len(ratings.observers)
+    busiest = ratings.stimulus[ratings.observer == int(np.argmax(ratings.given))]
+    if np.bincount(busiest, minlength=stimuli).all():
+        return 1  # somebody rated everything
     links = csr_array(
         (np.ones(len(ratings.score)), (ratings.stimulus, ratings.observer + stimuli)),
         shape=(stimuli + people, stimuli + people),

@@ -23,6 +23,7 @@ from mien.subjective.result import Scale, percent
 from mien.subjective.tables import sums
 
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 FEWEST = 5  #: observers; fewer do not show how people differ
 _ROUNDS, _CLOSE_ENOUGH = 100, 1e-10
@@ -120,7 +121,8 @@ def _gradient(link: Link, pairs: Pairs, theta: Array, alpha: float) -> Array:
 def _information(link: Link, pairs: Pairs, theta: Array, alpha: float) -> Array:
     """Minus the Hessian, and 1 more on the direction that moves all scores: nothing is known about that one."""
     x = theta[pairs.a] - theta[pairs.b]
-    matrix = laplacian(pairs, pairs.wins[0] * link.bend(x) + pairs.wins[1] * link.bend(-x))
+    bend = pairs.wins[0] * link.bend(x) + pairs.wins[1] * link.bend(-x)
+    matrix = laplacian(pairs.a, pairs.b, bend, len(theta))
     matrix[np.diag_indices_from(matrix)] += 2 * alpha
     return matrix + _level(matrix) / len(theta)
 
@@ -135,10 +137,9 @@ def _inverse(information: Array) -> Array:
     return inverse - inverse.mean()  # rows of ones are an eigenvector of both
 
 
-def laplacian(pairs: Pairs, weight: Array) -> Array:
-    """(N, N) the matrix of the quadratic form Σ w (θ_a - θ_b)²."""
-    size = len(pairs.items)
-    cells = np.concatenate([pairs.a * size + pairs.b, pairs.b * size + pairs.a])
+def laplacian(a: Indices, b: Indices, weight: Array, size: int) -> Array:
+    """(size, size) the matrix of the quadratic form Σ w (θ_a - θ_b)²."""
+    cells = np.concatenate([a * size + b, b * size + a])
     matrix = -sums(cells, np.tile(weight, 2), size * size).reshape(size, size)
     matrix[np.diag_indices_from(matrix)] = -matrix.sum(axis=1)
     return matrix

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from mien.subjective import observers
+from mien.subjective.bootstrap import run_draws
 from mien.subjective.bradley_terry import bradley_terry
 from mien.subjective.bt500 import bt500
 from mien.subjective.dmos import dmos
-from mien.subjective.jod import jod
+from mien.subjective.jod import fit_checked, jod, sample, with_intervals
 from mien.subjective.mos import mos
 from mien.subjective.p910 import p910
 from mien.subjective.p913 import p913
-from mien.subjective.pairs import count, split
+from mien.subjective.pairs import Pairs, count, split
 from mien.subjective.result import Scale
 from mien.subjective.tables import Ratings, TableError, Votes, listed
 from mien.subjective.thurstone import thurstone
@@ -30,8 +32,10 @@ RATING_METHODS: dict[str, Callable[..., Scale]] = {
 VOTE_METHODS: dict[str, Callable[..., Scale]] = {"bradley-terry": bradley_terry, "thurstone": thurstone, "jod": jod}
 METHODS = (*RATING_METHODS, *VOTE_METHODS)
 
+_T = TypeVar("_T")
 
-def scale_ratings(groups: Mapping[str, Ratings], method: str, **options: object) -> dict[str, Scale]:
+
+def scale_ratings(groups: Mapping[str, Ratings], method: str, **options: Any) -> dict[str, Scale]:
     """Scale each group of ratings.
 
     Args:
@@ -42,25 +46,51 @@ def scale_ratings(groups: Mapping[str, Ratings], method: str, **options: object)
     return {name: _told(RATING_METHODS[method](ratings, **options), ratings) for name, ratings in groups.items()}
 
 
-def scale_votes(groups: Mapping[str, Votes], method: str, **options: object) -> dict[str, Scale]:
+def scale_votes(groups: Mapping[str, Votes], method: str, **options: Any) -> dict[str, Scale]:
     """Scale each group of votes.
 
     Args:
         groups: as `tables.read_votes` gives them, or `apart` of it.
         method: a key of `VOTE_METHODS`.
         options: of the method: `level`; `alpha` of bradley-terry and thurstone; `prior`, `anchor`, `draws`, `seed`,
-            `threads` and `progress` of jod.
+            `processes` and `progress` of jod, whose draws of all groups share the processes.
 
     Raises:
         TableError: as the methods; the message names the group.
     """
-    result = {}
-    for name, votes in groups.items():
-        try:
-            result[name] = _with_ties(VOTE_METHODS[method](count(votes), **options), votes)
-        except TableError as error:
-            raise TableError(f"group {name}: {error}" if name else str(error)) from None
-    return result
+    counted = {name: count(votes) for name, votes in groups.items()}
+    if method == "jod":
+        scales = _jod(counted, **options)
+    else:
+        scales = {name: _named(name, VOTE_METHODS[method], pairs, **options) for name, pairs in counted.items()}
+    return {name: _with_ties(scale, groups[name]) for name, scale in scales.items()}
+
+
+def _jod(
+    groups: Mapping[str, Pairs],
+    *,
+    prior: bool = True,
+    anchor: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    **how: Any,
+) -> dict[str, Scale]:
+    """`jod` of every group; what cannot be scaled is refused before anything is drawn."""
+    fits = {name: _named(name, fit_checked, pairs, prior=prior, anchor=anchor) for name, pairs in groups.items()}
+    samples = [sample(pairs, fits[name], prior, seed) for name, pairs in groups.items()]
+    drawn = dict(zip(groups, run_draws(samples, draws, **how), strict=True))
+    return {
+        name: with_intervals(pairs, fits[name], drawn[name], anchor=anchor, level=level)
+        for name, pairs in groups.items()
+    }
+
+
+def _named(name: str, step: Callable[..., _T], pairs: Pairs, **options: Any) -> _T:
+    try:
+        return step(pairs, **options)
+    except TableError as error:
+        raise TableError(f"group {name}: {error}" if name else str(error)) from None
 
 
 def apart(groups: Mapping[str, Votes]) -> dict[str, Votes]:

@@ -67,10 +67,11 @@ class Ratings:
     def of(matrix: npt.ArrayLike, *, stimuli: Sequence[str] = (), observers: Sequence[str] = ()) -> Ratings:
         """Ratings from a matrix (stimuli, observers), or (stimuli, observers, repetitions); NaN where nobody voted."""
         cube = np.atleast_3d(np.asarray(matrix, np.float64))
-        stimulus, observer, _ = np.nonzero(np.isfinite(cube))
+        given = np.isfinite(cube)
+        stimulus, observer, _ = np.nonzero(given)
         names = tuple(stimuli) or tuple(f"{j:0{len(str(len(cube)))}}" for j in range(cube.shape[0]))
         people = tuple(observers) or tuple(f"o{i:0{len(str(cube.shape[1]))}}" for i in range(cube.shape[1]))
-        return Ratings(names, people, stimulus, observer, cube[np.isfinite(cube)])
+        return Ratings(names, people, stimulus, observer, cube[given])
 
     @property
     def n(self) -> npt.NDArray[np.int64]:

@@ -1,0 +1,370 @@
+"""Who sees what: the whole order of a rating study when somebody joins, a few pairs at a time of a pairwise study.
+
+A pair that is to be asked is a row without an observer; all such rows are the pool. When a scene has nothing left that
+an observer has not seen, `mien.subjective.sampling.next_pairs` adds to it, knowing all votes and all pairs that are
+out. Whoever decides holds the lock of the study, so that two servers never give the same asking of a pair to two
+people; a unique index says the same once more.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, cast
+
+import numpy as np
+from sqlalchemy import Connection, Executable, bindparam, func, insert, select, update
+
+from mien.apps.study import schema
+from mien.apps.study.database import lock_study
+from mien.apps.study.hosted import Hosted
+from mien.apps.study.items import MAIN, TRAINING
+from mien.apps.study.order import generator, left_of, shuffled, trap_answer, trap_places
+from mien.apps.study.settings import PAIRWISE
+from mien.subjective.sampling import Method, next_pairs
+
+TRAP = "trap"
+FEW, ENOUGH = 3, 6  #: open trials of an observer: below the first, pairs are added up to the second
+LEASE_S = 3600.0  #: a pair that was given out so long ago, and not answered, goes to somebody else
+
+FREE = dict.fromkeys(("observer_id", "position", "left_id", "given"))  #: a pair of the pool that waits for somebody
+_CHOICE = 64  # pairs of the pool among which the lot decides
+
+_TRAINING, _ORDER, _TRAPS, _PAIRS = range(4)  # purposes of a generator
+Trial = dict[str, Any]
+Found = Any  #: a row that was found; its columns are those that were asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of an observer: what every order depends on."""
+
+    observer_id: int
+    number: int
+    quota: int
+
+
+def total(hosted: Hosted, quota: int) -> int:
+    """Trials of one observer, those that do not count included."""
+    return len(_training(hosted)) + quota + min(hosted.settings.traps, quota)
+
+
+def begin(connection: Connection, hosted: Hosted, seat: Seat) -> None:
+    """Give somebody who has just joined what is decided at the beginning; the caller holds the lock of the study."""
+    trials = _training(hosted)
+    if hosted.settings.method != PAIRWISE:
+        trials += _ratings(connection, hosted, seat)
+    now = time.time()
+    rows = [
+        {**_blank(hosted), **row, "observer_id": seat.observer_id, "position": position, "given": now}
+        for position, row in enumerate(trials)
+    ]
+    if rows:
+        connection.execute(insert(schema.trial), rows)
+
+
+def upcoming(connection: Connection, hosted: Hosted, seat: Seat) -> Sequence[Found]:
+    """The next trials of an observer, at most `ENOUGH`; pairs are handed out where there are few."""
+    waiting = _open(connection, seat)
+    if hosted.settings.method == PAIRWISE and len(waiting) < FEW and _hand_out(connection, hosted, seat):
+        waiting = _open(connection, seat)
+    return waiting
+
+
+def renew(connection: Connection, seat: Seat) -> None:
+    """Somebody is back: what they were given stays theirs for another `LEASE_S`."""
+    t = schema.trial
+    mine = t.c.observer_id == seat.observer_id
+    connection.execute(update(t).where(mine, t.c.pool, t.c.answered.is_(None)).values(given=time.time()))
+
+
+# ---- ratings ------------------------------------------------------------------------------------------------------
+
+
+def _training(hosted: Hosted) -> list[Trial]:
+    """The same for all observers, so that all begin with the same idea of good and bad."""
+    settings, draw = hosted.settings, generator(hosted.settings.seed, 0, _TRAINING)
+    if settings.method == PAIRWISE:
+        return _training_pairs(hosted, draw)
+    own = [i for i in hosted.training if settings.method != "dcr" or hosted.items[i].reference is not None]
+    chosen = own or draw.sample(hosted.judged, min(settings.training, len(hosted.judged)))
+    return [_rating(hosted, chosen[i], TRAINING, 1) for i in shuffled(_contents(hosted, chosen), draw)]
+
+
+def _training_pairs(hosted: Hosted, draw: random.Random) -> list[Trial]:
+    scenes: Mapping[str, Sequence[int]] = hosted.scenes
+    if len(hosted.training) > 1:
+        scenes = {}
+        for scene in {hosted.items[i].scene for i in hosted.training}:
+            scenes[scene] = [i for i in hosted.training if hosted.items[i].scene == scene]
+    pairs = [pair for scene in sorted(scenes) for pair in combinations(sorted(scenes[scene]), 2)]
+    chosen = draw.sample(pairs, min(hosted.settings.training, len(pairs)))
+    order = shuffled([hosted.items[a].scene for a, _ in chosen], draw)
+    return [
+        {
+            "role": TRAINING,
+            "scene": hosted.items[chosen[i][0]].scene,
+            "first_id": chosen[i][0],
+            "second_id": chosen[i][1],
+            "left_id": draw.choice(chosen[i]),
+        }
+        for i in order
+    ]
+
+
+def _ratings(connection: Connection, hosted: Hosted, seat: Seat) -> list[Trial]:
+    settings, draw = hosted.settings, generator(hosted.settings.seed, seat.number, _ORDER)
+    chosen = _fewest_first(connection, hosted, draw)[: -(-seat.quota // settings.repetitions)]
+    units = [(item, round_) for round_ in range(1, settings.repetitions + 1) for item in chosen][: seat.quota]
+    order = shuffled(_contents(hosted, [item for item, _ in units]), draw)
+    places = _trap_places(hosted, seat)
+    trials: list[Trial] = []
+    for count, i in enumerate(order, start=1):
+        item, round_ = units[i]
+        trials.append(_rating(hosted, item, MAIN, round_))
+        trials += [_trap(hosted, draw)] if count in places else []
+    return trials
+
+
+def _fewest_first(connection: Connection, hosted: Hosted, draw: random.Random) -> list[int]:
+    """Items that were given out less often come first, so that all get as many votes."""
+    t = schema.trial
+    counted = (
+        select(t.c.first_id, func.count()).where(t.c.study_id == hosted.id, t.c.role == MAIN).group_by(t.c.first_id)
+    )
+    given = _counts(connection, counted)
+    return sorted(hosted.judged, key=lambda item: (given[item], draw.random()))
+
+
+def _counts(connection: Connection, query: Executable) -> Counter[int]:
+    """What a query of two columns finds, an id and how often it is there."""
+    rows: Iterable[Found] = connection.execute(query)
+    return Counter({row[0]: row[1] for row in rows})
+
+
+def _rating(hosted: Hosted, item: int, role: str, round_: int) -> Trial:
+    reference = hosted.items[item].reference if hosted.settings.method == "dcr" else None
+    return {
+        "role": role,
+        "scene": hosted.items[item].scene,
+        "first_id": item,
+        "second_id": reference,
+        "round": round_,
+    }
+
+
+def _contents(hosted: Hosted, items: Sequence[int]) -> list[object]:
+    """What should not follow itself: the scene, or the item itself where there is but one scene."""
+    one = len(hosted.scenes) < 2
+    return [i if one else hosted.items[i].scene for i in items]
+
+
+def _trap_places(hosted: Hosted, seat: Seat) -> set[int]:
+    draw = generator(hosted.settings.seed, seat.number, _TRAPS)
+    return trap_places(seat.quota, hosted.settings.traps, draw)
+
+
+def _trap(hosted: Hosted, draw: random.Random) -> Trial:
+    return {"role": TRAP, "expected": trap_answer(hosted.settings.answers, draw)}
+
+
+def _blank(hosted: Hosted) -> Trial:
+    """A trial of nothing; all rows of one insert must have the same columns."""
+    empty = dict.fromkeys(("first_id", "second_id", "left_id", "expected"))
+    return {**empty, "study_id": hosted.id, "scene": "", "round": 1, "pool": False}
+
+
+# ---- pairs --------------------------------------------------------------------------------------------------------
+
+
+_T = schema.trial
+_MINE = select(_T).where(_T.c.observer_id == bindparam("me")).order_by(_T.c.position)
+_OPEN = _MINE.where(_T.c.answered.is_(None)).limit(ENOUGH)
+_FREE = (
+    select(_T.c.id, _T.c.first_id, _T.c.second_id, _T.c.round)
+    .where(_T.c.study_id == bindparam("study"), _T.c.scene == bindparam("scene"), _T.c.observer_id.is_(None))
+    .order_by(_T.c.round, _T.c.id)
+    .limit(bindparam("most"))
+)
+_GIVE = update(_T).where(_T.c.id == bindparam("this"))
+
+
+def _open(connection: Connection, seat: Seat) -> Sequence[Found]:
+    return connection.execute(_OPEN, {"me": seat.observer_id}).all()
+
+
+def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> bool:
+    """Give an observer pairs until `ENOUGH` are open or the quota is used; whether there were any."""
+    lock_study(connection, hosted.id)  # all below sees what other servers have decided before
+    mine = connection.execute(_MINE, {"me": seat.observer_id}).all()
+    missing = ENOUGH - sum(row.answered is None for row in mine)
+    desk = _Desk(connection, hosted, seat, [row for row in mine if row.role != TRAP])
+    position = mine[-1].position + 1 if mine else 0
+    traps = sum(row.role == TRAP for row in mine)
+    places, asked = _trap_places(hosted, seat), desk.asked
+    for _ in range(missing):
+        if desk.asked >= seat.quota or not desk.choose(position):
+            break
+        position += 1
+        if traps < sum(place <= desk.asked for place in places):
+            draw = generator(hosted.settings.seed, seat.number, _TRAPS, traps)
+            row = {**_blank(hosted), **_trap(hosted, draw), "observer_id": seat.observer_id}
+            connection.execute(insert(_T).values(**row, position=position, given=time.time()))
+            traps, position = traps + 1, position + 1
+    desk.give()
+    return desk.asked > asked
+
+
+class _Desk:
+    """One observer's pairs while the study is locked: which scene, which pair, which side."""
+
+    def __init__(self, connection: Connection, hosted: Hosted, seat: Seat, before: Sequence[Found]) -> None:
+        self._connection, self._hosted, self._seat = connection, hosted, seat
+        main = [row for row in before if row.role == MAIN]
+        self._seen = {(row.first_id, row.second_id) for row in main}
+        self._in_scene = Counter(row.scene for row in main)
+        self._shown = [_left_right(row.first_id, row.second_id, row.left_id) for row in before]
+        self._last_scene = before[-1].scene if before else None
+        self._chosen: list[dict[str, Any]] = []
+
+    @property
+    def asked(self) -> int:
+        """Trials that count, so far."""
+        return len(self._seen)
+
+    def choose(self, position: int) -> bool:
+        """Choose one more pair; False when there is none that this observer has not seen."""
+        draw = generator(self._hosted.settings.seed, self._seat.number, _PAIRS, position)
+        scene = self._scene(draw)
+        if scene is None:
+            return False
+        row = self._waiting(scene, draw) or self._asked_anew(scene, draw)
+        pair = (row.first_id, row.second_id)
+        turned = generator(self._hosted.settings.seed, *pair).random() < 0.5
+        left = left_of(pair, self._shown, first=turned == bool(row.round % 2))  # in turn, as rounds go on
+        self._chosen.append({"this": row.id, "position": position, "left_id": left})
+        self._seen.add(pair)
+        self._in_scene[scene] += 1
+        self._shown.append(_left_right(*pair, left))
+        self._last_scene = scene
+        return True
+
+    def give(self) -> None:
+        """Write down what was chosen."""
+        given = {"observer_id": self._seat.observer_id, "given": time.time()}
+        if self._chosen:
+            self._connection.execute(_GIVE, [{**row, **given} for row in self._chosen])
+
+    def _scene(self, draw: random.Random) -> str | None:
+        """The scene of which the smallest share was seen, but not the last one again if that can be."""
+        pairs = self._hosted.pairs
+        left = [scene for scene in pairs if self._in_scene[scene] < pairs[scene]]
+        others = [scene for scene in left if scene != self._last_scene] or left
+        return min(others, key=lambda s: (self._in_scene[s] / pairs[s], draw.random()), default=None)
+
+    def _waiting(self, scene: str, draw: random.Random) -> Found | None:
+        """A pair of the pool that this observer has not seen; the pool is filled where it has none.
+
+        None when the pool holds a batch already, all of which this observer has seen: others will take it.
+        """
+        free, unseen = self._free(scene)
+        full = self._hosted.settings.design == "full"
+        if not unseen and (full or len(free) < len(self._hosted.scenes[scene]) - 1):
+            _take_back(self._connection, self._hosted, scene)
+            _fill(self._connection, self._hosted, scene, draw)
+            _, unseen = self._free(scene)
+        if full:
+            unseen = [row for row in unseen if row.round == unseen[0].round]
+        last = self._shown[-1] if self._shown else ()
+        fresh = [row for row in unseen if row.first_id not in last and row.second_id not in last]
+        return draw.choice(fresh or unseen) if unseen else None
+
+    def _free(self, scene: str) -> tuple[Sequence[Found], list[Found]]:
+        """The oldest pairs of the pool, and those of them that this observer has not seen."""
+        wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
+        rows = self._connection.execute(_FREE, wanted).all()
+        return rows, [row for row in rows if (row.first_id, row.second_id) not in self._seen]
+
+    def _asked_anew(self, scene: str, draw: random.Random) -> Found:
+        """A pair that the design does not ask for now, but that this observer has not seen: the least asked one."""
+        rounds = _rounds(self._connection, self._hosted, scene)
+        unseen = [p for p in combinations(self._hosted.scenes[scene], 2) if p not in self._seen]
+        pair = min(unseen, key=lambda p: (rounds[p], draw.random()))
+        added = insert(_T).values(_pool_row(self._hosted, scene, pair, rounds[pair] + 1))
+        return self._connection.execute(added.returning(_T.c.id, _T.c.first_id, _T.c.second_id, _T.c.round)).one()
+
+
+def _left_right(first: int, second: int, left: int) -> tuple[int, int]:
+    return (first, second) if left == first else (second, first)
+
+
+def _take_back(connection: Connection, hosted: Hosted, scene: str) -> None:
+    """Pairs that somebody was given long ago and has not answered wait for others; not while an answer comes in."""
+    t = schema.trial
+    late = (t.c.given < time.time() - LEASE_S, t.c.answered.is_(None))
+    of_scene = (t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
+    ids = connection.scalars(select(t.c.id).where(*of_scene, *late).with_for_update(skip_locked=True)).all()
+    if ids:
+        connection.execute(update(t).where(t.c.id.in_(ids)).values(FREE))
+
+
+def _fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random) -> None:
+    """Add the pairs of a scene that should be asked next."""
+    items = hosted.scenes[scene]
+    number = {item: i for i, item in enumerate(items)}
+    design = cast(Method, hosted.settings.design)
+    wins, pending = _wins(connection, hosted, scene, number), _pending(connection, hosted, scene, number)
+    chosen = next_pairs(len(items), wins, method=design, pending=pending, seed=draw.getrandbits(32))
+    rounds = _rounds(connection, hosted, scene)
+    rows = []
+    for a, b in chosen:
+        pair = (items[min(a, b)], items[max(a, b)])
+        rounds[pair] += 1
+        rows.append(_pool_row(hosted, scene, pair, rounds[pair]))
+    if rows:
+        connection.execute(insert(schema.trial), rows)
+
+
+def _wins(connection: Connection, hosted: Hosted, scene: str, number: Mapping[int, int]) -> np.ndarray:
+    """(n, n) how often the row was preferred to the column; a tie is half a vote for either."""
+    t, v = schema.trial, schema.vote
+    counted = (
+        select(t.c.first_id, t.c.second_id, t.c.left_id, v.c.answer, func.count())
+        .join(v, v.c.trial_id == t.c.id)
+        .where(t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
+        .group_by(t.c.first_id, t.c.second_id, t.c.left_id, v.c.answer)
+    )
+    wins = np.zeros((len(number), len(number)))
+    for first, second, left, answer, n in connection.execute(counted):
+        left, right = _left_right(number[first], number[second], number[left])
+        wins[left, right] += n * {"left": 1, "right": 0}.get(answer, 0.5)
+        wins[right, left] += n * {"left": 0, "right": 1}.get(answer, 0.5)
+    return wins
+
+
+def _pending(connection: Connection, hosted: Hosted, scene: str, number: Mapping[int, int]) -> list[tuple[int, int]]:
+    t = schema.trial
+    out = select(t.c.first_id, t.c.second_id).where(
+        t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool, t.c.answered.is_(None)
+    )
+    return [(number[a], number[b]) for a, b in connection.execute(out)]
+
+
+def _rounds(connection: Connection, hosted: Hosted, scene: str) -> Counter[tuple[int, int]]:
+    """How often each pair of a scene is or was to be asked."""
+    t = schema.trial
+    counted = (
+        select(t.c.first_id, t.c.second_id, func.max(t.c.round))
+        .where(t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
+        .group_by(t.c.first_id, t.c.second_id)
+    )
+    return Counter({(a, b): n for a, b, n in connection.execute(counted)})
+
+
+def _pool_row(hosted: Hosted, scene: str, pair: tuple[int, int], round_: int) -> Trial:
+    row = {**_blank(hosted), "role": MAIN, "scene": scene, "first_id": pair[0], "second_id": pair[1]}
+    return {**row, "round": round_, "pool": True}
