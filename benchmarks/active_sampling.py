@@ -1,6 +1,6 @@
 """How many votes does active sampling save?
 
-    python benchmarks/active_sampling.py [--quick] [--json FILE]
+    python benchmarks/active_sampling.py [--items N] [--repetitions N] [--json FILE]
 
 Simulated studies of 20, 50 and 100 items. The true scores are normal, with a standard deviation of 0.7, 1.4 and 2.8 JOD
 (PIQ23 has 1.35 to 1.45 in each of its scenes); a vote prefers i to j with probability Φ((q_i - q_j) / 1.4826). Pairs
@@ -136,10 +136,12 @@ def savings(found: dict[str, Curve]) -> Iterator[dict[str, float | None]]:
 def main() -> None:
     """Simulate, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, 20 items only")
+    parser.add_argument("--items", type=int, choices=tuple(REPETITIONS), help="only studies of this size")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="of each study; else 50, 16 and 6")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args()
-    repetitions = {20: 4} if arguments.quick else REPETITIONS
+    sizes = [arguments.items] if arguments.items else list(REPETITIONS)
+    repetitions = {items: arguments.repetitions or REPETITIONS[items] for items in sizes}
     versions = {name: version(name) for name in ("mien", "numpy", "scipy")}
     print(f"{platform.machine()}, {os.cpu_count()} cores, {', '.join(f'{k} {v}' for k, v in versions.items())}")
     print("items   SD  scale       active votes    RMSE    random  saved      full  saved")
@@ -152,9 +154,9 @@ def main() -> None:
                     facts = {"items": items, "spread": spread, "scale": scale, "repetitions": times}
                     results.append({**facts, "curves": found, "savings": saved})
                     print("\n".join(f"{items:5} {spread:4g}  {scale:9}  {_shown(row)}" for row in saved), flush=True)
+                if arguments.json:  # after each setting: the whole takes an hour on two cores
+                    arguments.json.write_text(json.dumps({"versions": versions, "results": results}, indent=1) + "\n")
     print(f"{time.perf_counter() - begin:.0f} s")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"versions": versions, "results": results}, indent=1) + "\n")
 
 
 def _shown(row: dict[str, float | None]) -> str:

@@ -46,7 +46,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _write_tables(folder: Path) -> None:
-    """labels.csv with three scenes of six, predictions of them, and a folder with two submissions."""
+    """labels.csv with three scenes of six, predictions of them, two submissions, and what ten people said."""
     rng = np.random.default_rng(0)
     names = [f"{i}.jpg" for i in range(18)]
     labels = [f"{name},{i * 7 % 18},s{i % 3}" for i, name in enumerate(names)]
@@ -55,6 +55,12 @@ def _write_tables(folder: Path) -> None:
     for target in ("predictions.csv", "submissions/a.csv", "submissions/b.csv"):
         rows = [f"{name},{i * 7 % 18 + rng.normal(0, 4):.4f}" for i, name in enumerate(names)]
         (folder / target).write_text("\n".join(["image,score", *rows]) + "\n")
+    ratings = [f"{name},p{p},{min(5, 1 + (i + p) % 5)}" for i, name in enumerate(names) for p in range(10)]
+    (folder / "ratings.csv").write_text("\n".join(["stimulus,observer,score", *ratings]) + "\n")
+    votes = [
+        f"{s}{i}.jpg,{s}{j}.jpg,{6 + j - i},{4 + i - j},{s}" for s in "xy" for i in range(4) for j in range(i + 1, 4)
+    ]
+    (folder / "votes.csv").write_text("\n".join(["item_a,item_b,votes_a,votes_b,scene", *votes]) + "\n")
 
 
 def _write_checkpoint(path: Path) -> None:

@@ -160,7 +160,7 @@ def _with_names(study: Study) -> Iterator[str]:
     """Every item on a line of its own; groups side by side, on the same axis."""
     alone = len(study.all) == 1
     yield f"Best first.{'' if alone else ' Scores of different groups have nothing in common.'}</p>"
-    yield f"<div class='{'wide scores' if alone else 'panels'}' tabindex='0' role='region' aria-label='Scores'>"
+    yield f"<div class='{'wide scores' if alone else 'panels named'}' tabindex='0' role='region' aria-label='Scores'>"
     longest = max(len(item) for s in study.all for item in s.items)
     left = 20.0 + _CHARACTER * min(MOST_CHARACTERS, longest)
     values = np.concatenate([np.concatenate([s.score, s.ci_low, s.ci_high]) for s in study.all])
