@@ -5,9 +5,9 @@
 A study of generated pictures is served by `mien study serve` on 127.0.0.1 and nowhere else. All observers join within
 ten seconds, fetch the pictures of their questions as the page does, think for one to three seconds, as only the fastest
 people do, and vote. Reported: the time from sending a vote to its acknowledgement (which comes after the commit), while
-they join and fetch their first pictures, and once all are there; and the status of every reply. The observers run on the
-same cores as the server.
-With --check: exit 1 when the 99th percentile is above 200 ms or any reply was a 5xx.
+they join and fetch their first pictures, and once all are there; and the status of every reply. The observers run on
+the same cores as the server.
+With --check: exit 1 when the 99th percentile, once all are there, is above 200 ms, or any reply was a 5xx.
 """
 
 from __future__ import annotations
