@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mien.apps.study.folder import Study
 
 DONE = 0
+_SWITCH_S = 0.0005  # a thread that holds the database gives the interpreter away at each statement, and needs it back
 _MODULES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "scipy")
 
 
@@ -91,6 +93,7 @@ def serve_study(options: ServeOptions) -> int:
         app = make_app(database, hosted, rates=usual_rates(joins_per_minute=options.joins_per_minute))
         with _listening(options.host, options.port) as listener:
             _tell_links(study, options, listener.getsockname()[1])
+            sys.setswitchinterval(_SWITCH_S)
             config = uvicorn.Config(
                 app,
                 log_level="warning",

@@ -19,6 +19,7 @@ from mien.apps.study.guard import HEADERS
 from mien.apps.study.hosted import Hosted, host
 from mien.apps.study.items import read_items
 from mien.apps.study.limits import Limiter, Rate
+from mien.apps.study.observers import forget
 from mien.apps.study.server import make_app
 from mien.apps.study.settings import Settings
 
@@ -242,6 +243,16 @@ def test_a_telephone_is_sent_away(client: TestClient, acr: Hosted):
         headers={"user-agent": "Mozilla/5.0 (Linux; Android 16) Mobile"},
     )
     is_problem(reply, 403, "needs a computer")
+
+
+def test_who_was_forgotten_is_nobody_any_more(client: TestClient, acr: Hosted, database: Database):
+    browser = Browser(client, acr)
+    trial = browser.join()["trials"][0]
+    assert browser.vote(trial, "4").status_code == 200
+    code = client.get("/api/session", headers=browser.headers).json()["code"]
+    assert forget(database, acr, code) == 1
+    is_problem(browser.vote(trial, "4"), 409, "no longer yours")
+    is_problem(client.get("/api/session", headers=browser.headers), 401)
 
 
 # ---- files --------------------------------------------------------------------------------------------------------

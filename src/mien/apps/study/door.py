@@ -54,6 +54,8 @@ class Door:
     async def observer(self, request: Request) -> Observer:
         """Who asks, if they may; only somebody new is looked up in the database."""
         token = self._token(request)
+        if request.url.path == "/api/session":  # where a page begins: perhaps they asked to be forgotten since
+            self._known.pop(token, None)
         observer = self._known.get(token) or await run_in_threadpool(self._found, token)
         if observer is None:
             self._guessed_wrong(request)
