@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mien.apps import cli_training
 from mien.core.errors import MienError
 
 UNEXPECTED = 70  #: exit code of what should not happen (EX_SOFTWARE)
@@ -474,6 +475,9 @@ def challenge_codabench(
     from mien.apps.challenge_command import bundle
 
     raise typer.Exit(bundle(challenge, out))
+
+
+cli_training.add_to(app)
 
 
 def main() -> None:
