@@ -244,9 +244,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(parts, tmp_path):
     def broken(outputs, batch):
         return {"mse": outputs["score"].sum() * float("nan")}
 
-    with pytest.raises(
-        ModelError, match=r"not a finite number in epoch 1, step 1 \(mse nan\): lower the learning rate"
-    ):
+    with pytest.raises(ModelError, match=r"in epoch 1, step 1 \(mse nan\): lower the learning rate"):
         fit(replace(RECIPE, loss=broken), parts, tmp_path, HERE, Way())
 
 

@@ -28,7 +28,7 @@ from synthetic import picture
 from training.tables import write_table
 
 HERE = Machine(torch.device("cpu"))
-LARGE = {"hyperiqa", "sem-hyperiqa", "full-hyperiqa"}  # networks that cannot be made small
+FAST = {"judge-net", "efficient-fiqa-teacher", "rq-net", "uiqa"}  # another order, another kind of input each
 NAMES = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in sorted(recipes.RECIPES)]
 
 

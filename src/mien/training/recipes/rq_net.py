@@ -1,7 +1,7 @@
 """RQ-Net: quality relative to others of the scene, from batches of 4 scenes with 32 pictures each.
 
 Paper:    NTIRE 2024 portrait survey, arXiv 2404.11159, section 3.1 (team Xidian IPPL, winner)
-Run:      stage 1: mien train rq-net --out general --start CLIP.pt --data A --dataset spaq --data B --dataset koniq10k ...
+Run:      stage 1: mien train rq-net --out general --start CLIP.pt --data A --dataset spaq --data B --dataset bid ...
           stage 2: mien train rq-net --out piq --start general/best.pt --data FOLDER --dataset piq23
 Numbers:  an ensemble of four, PIQ23 test: SRCC 0.820 / ours: not measured, no pictures here
 Open:     epochs are not said: 20. Their second way to stage 1 (faces with three scores) and the bagging of four are not
