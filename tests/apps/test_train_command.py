@@ -111,7 +111,10 @@ def test_lower_may_be_better(folder):
         (("train", "jugde-net", "--data", "labelled"), "no recipe 'jugde-net'; did you mean judge-net"),
         (("train",), "nothing to learn from: --data names a CSV file"),
         (("train", "--data", "nowhere.csv"), r"no nowhere.csv: --data names a CSV file"),
-        (("train", "--data", "labelled", "--dataset", "konik10k"), "no data set 'konik10k'; did you mean koniq10k"),
+        (
+            ("train", "--data", "labelled", "--dataset", "konik10k", "--out", "n"),
+            "no data set 'konik10k'; did you mean koniq10k",
+        ),
         (("train", "--data", "labelled", "--column", "score"), "--column score: write OURS=THEIRS"),
         (("train", "--data", "a", "--data", "b", "--dataset", "spaq"), "2 times --data and 1 times --dataset"),
         (("distill", "--data", "labelled", "--u2", "more"), "--u1 names no pictures"),

@@ -34,7 +34,7 @@ NAMES = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) fo
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_table(tmp_path_factory.mktemp("pictures"), 36, scenes=3)
+    return write_table(tmp_path_factory.mktemp("pictures"), 18, scenes=3)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,7 +45,7 @@ def test_a_quick_run_gives_a_model_that_scores(name, labels, tmp_path, monkeypat
     assert model == tmp_path / f"{name}.onnx"
     card = json.loads(model.with_suffix(".json").read_text())
     assert card["metrics"]["onnx_against_torch"] <= 1e-4
-    assert card["training"]["pictures"]["train"] + card["training"]["pictures"]["val"] == 36
+    assert card["training"]["pictures"]["train"] + card["training"]["pictures"]["val"] == 18
     rows = list(mien.load(model).stream([labels.parent / f"p{i}.png" for i in range(6)]))
     assert {row.status for row in rows} == {"ok"}
     assert len({row.raw for row in rows}) > 1

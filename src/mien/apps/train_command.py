@@ -251,11 +251,11 @@ def _sources(options: RunOptions) -> tuple[Source, ...]:
 
     if not options.data:
         raise UsageError("nothing to learn from: --data names a CSV file with the columns path and score, or a folder")
-    if absent := [path for path in options.data if not path.exists()]:
-        raise UsageError(f"no {absent[0]}: --data names a CSV file with the columns path and score, or a folder")
     names = options.dataset or ("table",) * len(options.data)
     if len(names) != len(options.data):
         raise UsageError(f"{len(options.data)} times --data and {len(names)} times --dataset: one for each, or none")
+    if absent := [path for path in options.data if not path.exists()]:
+        raise UsageError(f"no {absent[0]}: --data names a CSV file with the columns path and score, or a folder")
     return tuple(
         Source(path, name, _columns(options.columns), not options.lower_is_better)
         for path, name in zip(options.data, names, strict=True)

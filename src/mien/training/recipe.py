@@ -85,22 +85,21 @@ def begin_parts(
         ModelError: the weights are of another network.
     """
     if all(key in weights for key, _ in net.named_parameters()):
-        return begin_whole(net, weights)
+        begin_whole(net, weights)
+        return
     for part in parts:
         module = net.get_submodule(part)
         own = module.state_dict()
         known = {
             key: weights[key] for key, value in own.items() if key in weights and weights[key].shape == value.shape
         }
-        optional = tuple(fresh)
-        missing = [k for k, _ in module.named_parameters() if k not in known and not k.startswith(optional or ("\0",))]
-        if missing:
+        wanted = [key for key, _ in module.named_parameters() if not key.startswith(tuple(fresh))]
+        if missing := [key for key in wanted if key not in known]:
             raise ModelError(
-                f"these are no weights for {part}: {missing[0]} is missing or of another size, and {len(missing) - 1} "
-                f"more of {len(own)} tensors"
+                f"these are no weights for {part}: {missing[0]} is missing or of another size, and so are "
+                f"{len(missing) - 1} more of {len(wanted)} tensors"
             )
         module.load_state_dict({**own, **known})
-    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ RECIPE = Recipe(
     begin=begin,
     start="ten blocks of CLIP ViT-B/16, six of them frozen",
 )
-_SMALL = dict.fromkeys(("whole", "face"), InputView(Random(32, 1), resize_px=40, mean=CLIP_MEAN, std=CLIP_STD))
+_SMALL: dict[str, InputView] = dict.fromkeys(
+    ("whole", "face"), InputView(Random(32, 1), resize_px=40, mean=CLIP_MEAN, std=CLIP_STD)
+)
 QUICK = replace(
     RECIPE,
     network=partial(zoo.build, "sar", scenes=3, image_px=32, patch_px=8, width=64, layers=4, frozen=1),
