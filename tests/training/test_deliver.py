@@ -165,6 +165,8 @@ def test_an_epoch_is_chosen_by_the_sum_of_metrics():
     metrics = {"srcc": 0.5, "rmse": 2.0, "plcc": None}
     assert chosen_by(metrics, ("srcc", "-rmse")) == -1.5
     assert chosen_by(metrics, ("srcc_inside",)) == 0.5  # without scenes all pictures are one
+    assert chosen_by({"srcc": 0.5, "srcc_inside": None}, ("srcc_inside",)) == 0.5  # scenes of one or two
+    assert chosen_by({"srcc": 0.5, "srcc_inside": 0.3}, ("srcc_inside",)) == 0.3
     assert chosen_by(metrics, ("plcc",)) is None
 
 

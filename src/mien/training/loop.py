@@ -333,7 +333,7 @@ class _Run:
         record |= {f"val_{name}": value for name, value in metrics.items()}
         value = chosen_by(metrics, self.recipe.select)
         record["chosen_by"] = None if value is None else round(value, 6)
-        if now.best_epoch is None or (value is not None and (now.best is None or value > now.best)):
+        if now.best is None or (value is not None and value > now.best):  # the latest, while nothing is defined
             now.best, now.best_epoch = value, now.epoch + 1
             if self.here.main:
                 checkpoint.save_weights(self.out / checkpoint.BEST, self.judged, epoch=now.epoch + 1, key=self.key)

@@ -133,11 +133,17 @@ def agreement(predicted: npt.ArrayLike, samples: Sequence[Sample]) -> Metrics:
 
 
 def chosen_by(metrics: Metrics, names: Sequence[str]) -> float | None:
-    """The sum that an epoch is chosen by; None when a metric is undefined. A name with a minus counts down."""
+    """The sum that an epoch is chosen by; None when a metric is undefined.
+
+    A name with a minus counts down. Where nothing is defined inside a scene (none has three different pictures, or
+    there are no scenes), the metric of all pictures takes its place.
+    """
     total = 0.0
     for name in names:
         bare = name.removeprefix("-")
-        value = metrics.get(bare, metrics.get(bare.removesuffix("_inside")))  # one scene: inside it is everywhere
+        value = metrics.get(bare)
+        if value is None and bare.endswith("_inside"):
+            value = metrics.get(bare.removesuffix("_inside"))
         if value is None:
             return None
         total += -value if name.startswith("-") else value

@@ -35,7 +35,7 @@ from mien.training.parallel import Machine
 from mien.training.parts import Parts, divide
 from mien.training.recipe import Recipe
 from mien.training.sources import Source, read
-from mien.training.train import finish, fit_from
+from mien.training.train import finish, fit_from, start_in_words
 
 CHAIN = "chain.json"  #: every file of the run so far, with its SHA-256
 _CHUNK = 256  #: pictures between two writes
@@ -109,7 +109,7 @@ def distill(
     u2 = chain.label(LABELS_2, both.teacher, plus, parts, pictures.u2, TEACHER_PLUS)
     everything = _with(parts, u1, u2)
     student = chain.fit(STUDENT, both.student, everything, begin.student)
-    origin = Origin((*(s.name for s in pictures.labelled), *chain.in_words()), f"student: {begin.student or 'random'}")
+    origin = Origin((*(s.name for s in pictures.labelled), *chain.in_words()), start_in_words(begin.student))
     return finish(both.student, student, everything, origin, out / f"{both.student.name}.onnx", here, way)
 
 

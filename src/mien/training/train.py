@@ -45,7 +45,7 @@ def train(
     """
     parts = divide(read(sources), recipe.split, hold=recipe.calibrate)
     fitted = fit_from(recipe, parts, out, here, way, start)
-    origin = Origin(tuple(s.name for s in sources), _start_in_words(start))
+    origin = Origin(tuple(s.name for s in sources), start_in_words(start))
     return finish(recipe, fitted, parts, origin, out / f"{recipe.name}.onnx", here, way)
 
 
@@ -72,5 +72,6 @@ def finish(
     return made
 
 
-def _start_in_words(start: Path | None) -> str:
+def start_in_words(start: Path | None) -> str:
+    """For cards."""
     return "random weights" if start is None else f"{start.name}, sha256 {sha256_of(start)}"
