@@ -37,6 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_command_runs(folder: Path):
     assert {command[1] for command in COMMANDS} == {"train", "models", "score", "pseudo-label", "distill"}
     for command in COMMANDS:

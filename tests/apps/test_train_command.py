@@ -59,6 +59,7 @@ def test_one_command_makes_a_model_that_score_runs(folder, model):
     assert rows[0]["sharpness"] is not None
 
 
+@pytest.mark.slow
 def test_progress_and_the_next_command_are_on_stderr(folder):
     result = mien(folder, *TRAIN, "labelled/labels.csv", "--out", "told")
     assert "epoch 2/2: loss" in result.stderr
@@ -67,6 +68,7 @@ def test_progress_and_the_next_command_are_on_stderr(folder):
     assert "epoch" not in quiet.stderr and quiet.stdout == "quiet/judge-net.onnx\n"
 
 
+@pytest.mark.slow
 def test_a_folder_is_its_labels_csv_and_columns_may_have_other_names(folder):
     text = (folder / "labelled" / "labels.csv").read_text()
     (folder / "labelled" / "theirs.csv").write_text(text.replace("path,score", "file,MOS", 1))
@@ -77,6 +79,7 @@ def test_a_folder_is_its_labels_csv_and_columns_may_have_other_names(folder):
     assert sha256_of(folder / "f1" / "judge-net.onnx") == sha256_of(folder / "f2" / "judge-net.onnx")
 
 
+@pytest.mark.slow
 def test_an_existing_run_is_gone_on_with_or_begun_again_on_request_only(folder, model):
     before = sha256_of(model)
     assert "--resume goes on with it" in refused(folder, UsageError, *TRAIN, "labelled")
@@ -88,6 +91,7 @@ def test_an_existing_run_is_gone_on_with_or_begun_again_on_request_only(folder, 
     assert sha256_of(model) == before  # the same seed
 
 
+@pytest.mark.slow
 def test_settings_can_be_changed_on_the_command_line(folder):
     changes = ("--epochs", "1", "--batch", "4", "--accumulate", "2", "--learning-rate", "0.01", "--seed", "3", "--bf16")
     assert mien(folder, *TRAIN, "labelled", "--out", "changed", *changes).exit_code == 0
@@ -96,6 +100,7 @@ def test_settings_can_be_changed_on_the_command_line(folder):
     assert settings["optimizer"]["learning_rate"] == 0.01
 
 
+@pytest.mark.slow
 def test_lower_may_be_better(folder):
     text = (folder / "labelled" / "labels.csv").read_text().splitlines()
     turned = [text[0], *(f"{row.split(',')[0]},{10 - float(row.split(',')[1]):.2f}" for row in text[1:])]
@@ -167,6 +172,7 @@ def test_without_a_fit_the_label_is_the_raw_number_and_unreadable_pictures_are_t
     assert json.loads((tmp_path / "raw.json").read_text())["map"] is None
 
 
+@pytest.mark.slow
 def test_distill_makes_a_student_from_three_kinds_of_pictures(folder):
     command = ("distill", "--quick", "--device", "cpu", "--data", "labelled", "--u1", "more", "--u2", "others")
     result = mien(folder, *command, "--out", "chain")

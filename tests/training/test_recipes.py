@@ -28,7 +28,7 @@ from synthetic import picture
 from training.tables import write_table
 
 HERE = Machine(torch.device("cpu"))
-FAST = {"judge-net", "efficient-fiqa-teacher", "rq-net", "uiqa"}  # another order, another kind of input each
+FAST = {"efficient-fiqa-teacher", "rq-net"}  # one input and two; the others take CI minutes together
 NAMES = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in sorted(recipes.RECIPES)]
 
 

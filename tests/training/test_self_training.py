@@ -113,6 +113,7 @@ class StopError(Exception):
     """Where a run is cut off."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", ["1-teacher", "3-teacher-plus", "5-student"])
 def test_a_run_that_stopped_goes_on_at_its_step_with_the_same_result(whole, pictures, tmp_path, monkeypatch, stop_at):
     fit = self_training.fit_from
@@ -155,6 +156,7 @@ def test_labelling_goes_on_in_the_middle(pictures, tmp_path):
         pseudo_labels.collect(pictures.u1, score, file, "other")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["1-teacher/best.pt", "2-labels-u1.csv"])
 def test_a_file_that_was_changed_is_not_gone_on_with(pictures, tmp_path, name):
     short = replace(BOTH, teacher=replace(BOTH.teacher, epochs=1), student=replace(BOTH.student, epochs=1))

@@ -3,7 +3,6 @@
 Paper:    none; the losses are those of the judge that ships with mien, without a teacher
 Learns:   quality from the opinions; sharpness, exposure, noise and compression, and the order of degraded views, from
           degradations whose strength is known; and how far off it is
-Time:     about 40 pictures/s on two cores of a laptop: 1,000 pictures take 10 minutes
 Network:  `mien.models.judge_net.JudgeNet` at 256 px, 1.9 M parameters; the model that comes out needs no torch
 """
 
