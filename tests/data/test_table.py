@@ -26,6 +26,15 @@ def test_all_columns_reach_the_sample(tmp_path):
     assert found.open().size == (3, 2)
 
 
+def test_the_edges_of_a_face_reach_the_sample_where_all_are_known(tmp_path):
+    rows = "path,score,x1,y1,x2,y2\na.png,1,0,0.5,2,1\nb.png,1,0,,2,1\n"
+    write(tmp_path, rows, "a.png", "b.png")
+    assert [sample.box for sample in read(tmp_path)] == [(0.0, 0.5, 2.0, 1.0), None]
+    write(tmp_path, "path,score,x1,y1,x2,y2\na.png,1,2,0,1,1\n")
+    with pytest.raises(UsageError, match=r"the face of a\.png has its edges the wrong way round"):
+        read(tmp_path)
+
+
 def test_only_path_and_score_are_needed_and_a_score_may_be_empty(tmp_path):
     write(tmp_path, "image,mos\na.png,3.5\nb.png,\n", "a.png", "b.png")
     first, second = read(tmp_path)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mien.apps import cli_training
 from mien.core.errors import MienError
 
 UNEXPECTED = 70  #: exit code of what should not happen (EX_SOFTWARE)
@@ -690,6 +691,7 @@ def study_forget(
     from mien.apps.study_command import forget_observer
 
     raise typer.Exit(forget_observer(folder, code, database=database))
+cli_training.add_to(app)
 
 
 def main() -> None:

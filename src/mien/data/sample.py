@@ -24,6 +24,7 @@ class Sample:
     reference: str = ""  #: the content that it was made from, so that splits can keep it together; "" = no other's
     distortion: str = ""  #: what was done to it, in the data set's own words
     std: float | None = None  #: standard deviation of the opinions, on the scale of `label`; None = not published
+    box: tuple[float, float, float, float] | None = None  #: of the face: left, top, right, bottom in pixels
 
     def read(self) -> bytes:
         """The encoded picture."""

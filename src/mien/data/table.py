@@ -1,7 +1,7 @@
 """Anybody's data set: a CSV file that names pictures and says how good they are.
 
 Layout:  labels.csv with `path` (or image, video, name), relative to the folder, and `score` (or mos, label), higher is
-         better; optional: split, scene, subset, reference, distortion, std
+         better; optional: split, scene, subset, reference, distortion, std, and x1, y1, x2, y2 of the face in pixels
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from mien.core.errors import UsageError
 from mien.data.layout import checked, optional_number, rows, split_name
 from mien.data.sample import Sample
 
+BOX = ("x1", "y1", "x2", "y2")
 ALIASES: dict[str, tuple[str, ...]] = {
     "path": ("path", "image", "video", "name"),
     "score": ("score", "mos", "label"),
-    **{name: (name,) for name in ("split", "scene", "subset", "reference", "distortion", "std")},
+    **{name: (name,) for name in (*("split", "scene", "subset", "reference", "distortion", "std"), *BOX)},
 }  #: our column -> the headers that it is found under, the first one that is there
 LAYOUT = "a CSV file with the columns path and score (and, if known, split, scene, subset, reference, distortion, std)"
 
@@ -69,9 +70,21 @@ def read(
                 reference=row.get("reference", ""),
                 distortion=row.get("distortion", ""),
                 std=optional_number(row, "std", table),
+                box=_box(row, table),
             )
         )
     return checked(samples, root, LAYOUT, check_pictures=check_pictures)
+
+
+def _box(row: Mapping[str, str], table: Path) -> tuple[float, float, float, float] | None:
+    """Of the face; None where one of its edges is not known."""
+    edges = [optional_number(dict(row), edge, table) for edge in BOX]
+    left, top, right, bottom = edges
+    if left is None or top is None or right is None or bottom is None:
+        return None
+    if left >= right or top >= bottom:
+        raise UsageError(f"{table}: the face of {row['path']} has its edges the wrong way round: {edges}")
+    return left, top, right, bottom
 
 
 def _headers(header: tuple[str, ...], columns: Mapping[str, str], table: Path) -> dict[str, str]:

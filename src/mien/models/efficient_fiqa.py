@@ -13,10 +13,21 @@ Numbers:  student, VQualA 2025 test: (SRCC + PLCC) / 2 paper 0.9664 / ours: not 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from mien.core.views import Center, InputView, ViewPreprocess
+
+#: torchvision's `swin_b`
+SWIN_B = {
+    "patch_size": [4, 4],
+    "embed_dim": 128,
+    "depths": [2, 2, 18, 2],
+    "num_heads": [4, 8, 16, 32],
+    "window_size": [7, 7],
+    "stochastic_depth_prob": 0.5,
+}
 
 
 class QualityHead(nn.Sequential):
@@ -55,15 +66,17 @@ class Teacher(nn.Module):
 
     preprocess = ViewPreprocess({"image": InputView(Center(448), resize_px=448)})
 
-    def __init__(self) -> None:
-        from torchvision.models import swin_b
+    def __init__(self, **swin_settings: Any) -> None:
+        """`swin_settings`: of torchvision's Swin Transformer instead of those of Swin-B."""
+        from torchvision.models import SwinTransformer
 
         super().__init__()
-        swin = swin_b(weights=None)
+        swin = SwinTransformer(**{**SWIN_B, **swin_settings})
+        features = cast("Any", swin.head).in_features
         swin.register_module("head", nn.Identity())
         # the name occurs twice in the checkpoints: the authors wrap a whole network that was trained on other pictures
         self.feature_extraction = nn.Sequential(OrderedDict(feature_extraction=swin))
-        self.quality = QualityHead(1024)
+        self.quality = QualityHead(features)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) -> (n, 1)."""

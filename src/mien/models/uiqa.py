@@ -11,10 +11,22 @@ Numbers:  UHD-IQA test: SRCC 0.846, PLCC 0.798, validation: SRCC 0.817, PLCC 0.8
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
 from mien.core.views import Center, Fragments, InputView, ViewPreprocess
+
+#: torchvision's `swin_t`
+SWIN_T = {
+    "patch_size": [4, 4],
+    "embed_dim": 96,
+    "depths": [2, 2, 6, 2],
+    "num_heads": [3, 6, 12, 24],
+    "window_size": [7, 7],
+    "stochastic_depth_prob": 0.2,
+}
 
 
 class UIQA(nn.Module):
@@ -29,13 +41,14 @@ class UIQA(nn.Module):
         }
     )
 
-    def __init__(self) -> None:
+    def __init__(self, **swin: Any) -> None:
+        """`swin`: settings of torchvision's Swin Transformer instead of those of Swin-T."""
         super().__init__()
-        self.aesthetics_feature_extraction = _swin_t()
-        self.distortion_feature_extraction = _swin_t()
-        self.saliency_feature_extraction = _swin_t()
+        self.aesthetics_feature_extraction, features = _swin(swin)
+        self.distortion_feature_extraction, _ = _swin(swin)
+        self.saliency_feature_extraction, _ = _swin(swin)
         # kept as two layers because the checkpoint holds two; there is nothing between them
-        self.quality = nn.Sequential(nn.Linear(3 * 768, 128), nn.Linear(128, 1))
+        self.quality = nn.Sequential(nn.Linear(3 * features, 128), nn.Linear(128, 1))
 
     def forward(self, aesthetics: Tensor, distortion: Tensor, saliency: Tensor) -> Tensor:
         """Three times (n, 3, h, w) -> (n, 1)."""
@@ -52,10 +65,11 @@ class UIQA(nn.Module):
         return self(*views).reshape(aesthetics.shape[:2]).mean(1)
 
 
-def _swin_t() -> nn.Module:
-    """(n, 3, h, w) -> (n, 768)."""
-    from torchvision.models import swin_t
+def _swin(settings: dict[str, Any]) -> tuple[nn.Module, int]:
+    """(n, 3, h, w) -> (n, features), and the number of features."""
+    from torchvision.models import SwinTransformer
 
-    swin = swin_t(weights=None)
+    swin = SwinTransformer(**{**SWIN_T, **settings})
+    features = cast("Any", swin.head).in_features
     swin.register_module("head", nn.Identity())
-    return swin
+    return swin, features
