@@ -144,7 +144,15 @@ async def run(port: int, link: str, observers: int, seconds: float) -> tuple[lis
 
 
 def quantiles(ms: list[float]) -> dict[str, float]:
-    """Of some waiting times."""
+    """Of some waiting times.
+
+    Raises:
+        SystemExit: too few votes to say anything.
+    """
+    if len(ms) < 100:
+        raise SystemExit(
+            f"only {len(ms)} votes came in a part of the time: take more --seconds, or a less busy machine"
+        )
     at = statistics.quantiles(ms, n=100)
     return {"votes": len(ms), "p50": at[49], "p95": at[94], "p99": at[98], "max": max(ms)}
 

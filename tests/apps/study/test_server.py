@@ -429,7 +429,7 @@ def test_what_is_no_json_is_told(body: bytes, client: TestClient, acr: Hosted):
     assert reply.status_code in (400, 422) and reply.headers["content-type"] == "application/problem+json"
 
 
-def test_a_database_that_is_gone_keeps_nothing_and_says_so(
+def test_a_database_that_is_gone_is_told_and_the_answer_sent_again_is_kept(
     client: TestClient, acr: Hosted, database: Database, monkeypatch
 ):
     browser = Browser(client, acr)
@@ -441,7 +441,7 @@ def test_a_database_that_is_gone_keeps_nothing_and_says_so(
     with monkeypatch.context() as broken:
         broken.setattr(database, "write", gone)
         reply = browser.vote(trial, "4")
-    is_problem(reply, 503, "nothing was kept")
+    is_problem(reply, 503, "send this again")
     assert reply.headers["retry-after"] == "1"
     assert browser.vote(trial, "4").json() | {"trials": []} == {
         "answered": 1,
@@ -457,4 +457,5 @@ def test_an_error_of_ours_tells_nothing_about_us(client: TestClient, acr: Hosted
     monkeypatch.setattr(database, "write", lambda: 1 / 0)
     reply = browser.vote(trial, "4")
     is_problem(reply, 500)
+    assert {name: reply.headers.get(name) for name in HEADERS} == HEADERS
     assert "division" not in reply.text and "Traceback" not in reply.text

@@ -14,6 +14,7 @@ GET  /healthz, /readyz
 
 import logging
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ from mien.apps.study.answers import standing_facts, study_facts
 from mien.apps.study.database import Database
 from mien.apps.study.door import Door, Rates, usual_rates
 from mien.apps.study.export import lines, names
-from mien.apps.study.guard import PROBLEM, Caps, Guard, problem
+from mien.apps.study.guard import HEADERS, PROBLEM, Caps, Guard, problem
 from mien.apps.study.hosted import Hosted
 from mien.apps.study.observers import Observer
 from mien.apps.study.refusal import RefusedError
@@ -195,7 +196,7 @@ def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -
         content = await run_in_threadpool(item.path.read_bytes)
         return Response(content, media_type=item.mime, headers=_CACHED)
 
-    # Most requests are for pictures: a bare route is half the work of one that FastAPI takes apart.
+    # Most requests are for pictures, and a bare route spares them all that FastAPI does for a body.
     app.router.routes.append(Route("/api/media/{name}", media))
 
 
@@ -250,13 +251,15 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(PoolTimeoutError)
     def database_gone(request: Request, error: Exception) -> JSONResponse:
         _log.error("request %s: the database does not answer (%s)", request.state.request_id, type(error).__name__)
-        return _problem(503, "The database does not answer; nothing was kept. Try again.", {"retry-after": "1"})
+        return _problem(503, "The database does not answer; send this again.", {"retry-after": "1"})
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
         _log.error("request %s", request.state.request_id, exc_info=error)
-        return _problem(500, "Something went wrong here; it has been noted.", {})
+        return _problem(
+            500, "Something went wrong here; it has been noted.", HEADERS
+        )  # it is answered outside of the guard
 
 
-def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
+def _problem(status: int, detail: str, headers: Mapping[str, str]) -> JSONResponse:
     return JSONResponse(problem(status, detail), status, headers, media_type=PROBLEM)
