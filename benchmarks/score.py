@@ -29,11 +29,10 @@ from PIL import Image
 
 import mien
 from mien.core.decode import decode
-from mien.runtime.judge import usable_cores
+from mien.runtime.judge import Judge, usable_cores
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portraits" / "portrait.jpg"
 SETS = {"12 MP": ((4000, 3000), 16), "512 px": ((512, 512), 160)}
-ENOUGH_PX = 1024  # what the embedded judge asks of the decoder
 
 
 def make(folder: Path, size: tuple[int, int], n: int) -> list[Path]:
@@ -61,10 +60,11 @@ def with_mien(scorer: mien.Scorer) -> Callable[[Sequence[Path]], None]:
 
 def with_decoder_alone(threads: int) -> Callable[[Sequence[Path]], None]:
     """(b)."""
+    enough_px = Judge.load(threads=threads).preprocess.enough_px
 
     def run(paths: Sequence[Path]) -> None:
         with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(lambda path: decode(path, enough_px=ENOUGH_PX).pixels.size, paths):
+            for _ in pool.map(lambda path: decode(path, enough_px=enough_px).pixels.size, paths):
                 pass
 
     return run

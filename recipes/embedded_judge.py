@@ -5,7 +5,7 @@
 Data:    BIQ2021 (train: opinions; val: only measured on) and SFHQ (synthetic faces, no opinions)
 Time:    on 2 busy CPU cores about 9 min for views, 13 for features, 4 for the teacher, 9 for each epoch of the student;
          with glibc, MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 spares torch most of the page faults
-Needs:   pip install "mien[train]"; about 17 GB of disk under --work
+Needs:   pip install "mien[train]"; about 22 GB of disk under --work
 Every stage leaves a file in --work and is skipped when its file is there; a killed run goes on where it was.
 """
 
@@ -28,10 +28,12 @@ from mien.data import biq2021, sfhq
 from mien.data.sample import Sample
 from mien.evaluation.correlation import inside_groups, mae, rmse, srcc, subset_report
 from mien.models.judge_net import JudgeNet
-from mien.models.mobilenet_v2 import MobileNetV2Features
 from mien.runtime import cost
+from mien.runtime.judge import FOLDER
 from mien.training import calibrate, probe, student, teacher, views
 from mien.training.export import export
+from mien.training.eyes import Eyes, Seen
+from mien.training.start import begin_with
 from mien.training.student import StudentRecipe
 from mien.training.teacher import TeacherRecipe
 from mien.training.views import ViewPlan, Views
@@ -43,6 +45,8 @@ class EmbeddedJudge:
 
     name: str = "mien-judge"
     version: str = "1"
+    start: str | None = None  #: file of an earlier edition in `mien.runtime.judge.FOLDER`; None = random weights
+    start_depths: tuple[int, ...] = (1, 1, 2, 1)  #: of that edition; blocks that this one lacks are left out
     photo_views: ViewPlan = field(default_factory=ViewPlan)
     face_views: ViewPlan = field(default_factory=lambda: ViewPlan(ladder_groups=5))
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
@@ -51,6 +55,25 @@ class EmbeddedJudge:
     pictures: int | None = None  #: use only the first so many of each set
     probed: int = 100  #: pictures of each kind in the degradation check
 
+
+#: half the cost of edition 1, which it begins with: two residual blocks less, and 224 px
+SMALLER = EmbeddedJudge(
+    version="2",
+    start="mien-judge-1.onnx",
+    photo_views=ViewPlan(size_px=224),
+    face_views=ViewPlan(size_px=224, ladder_groups=5),
+    student=StudentRecipe(
+        depths=(0, 1, 1, 1),
+        floor=1e-2,
+        epochs=3,
+        learning_rate=1e-3,
+        map_weight=0.3,
+        steady_weight=50.0,
+        falling=True,
+    ),
+    preprocess=Preprocess(size_px=224),
+)
+EDITIONS = {recipe.version: recipe for recipe in (EmbeddedJudge(), SMALLER)}
 
 QUICK = EmbeddedJudge(
     photo_views=ViewPlan(size_px=64),
@@ -93,25 +116,28 @@ def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out:
     photos = views.build(data.photos, recipe.photo_views, work / "photos")
     faces = views.build(data.faces, recipe.face_views, work / "faces")
     whole = views.whole(data.val_photos, size)
-    backbone = MobileNetV2Features(backbone_file)
-    photo_features = _cached(work / "photos.features.npy", backbone, photos)
-    face_features = _cached(work / "faces.features.npy", backbone, faces)
-    _say(f"{len(photos.picture)} + {len(faces.picture)} views with features")
+    eyes = Eyes(backbone_file, size)
+    scale = eyes.scale(photos.pixels[:: max(1, len(photos.picture) // 300)])
+    seen_photos = eyes.look(photos.pixels, work / "photos", scale)
+    seen_faces = eyes.look(faces.pixels, work / "faces", scale)
+    _say(f"{len(photos.picture)} + {len(faces.picture)} views seen")
 
-    master = _teacher(work / "teacher.npz", photos, photo_features, recipe.teacher)
-    teacher_metrics = _agreement(teacher.judge(master, teacher.extract(backbone, whole))[0], data.val_photos)
+    master = _teacher(work / "teacher.npz", photos, seen_photos.features, recipe.teacher)
+    teacher_metrics = _agreement(teacher.judge(master, eyes.pooled(whole))[0], data.val_photos)
     _say(f"teacher {teacher_metrics}")
-    lessons = [
-        student.Lesson(photos, *teacher.judge(master, photo_features)),
-        student.Lesson(faces, *teacher.judge(master, face_features)),
-    ]
+    lessons = [_lesson(photos, seen_photos, master, recipe), _lesson(faces, seen_faces, master, recipe)]
 
     def validate(net: JudgeNet) -> dict[str, Any]:
         metrics = _agreement(student.predict(net, whole).quality.numpy(), data.val_photos)
         _say(f"student {metrics}")
         return metrics
 
-    net = student.refit_quality(student.fit(lessons, recipe.student, work, validate=validate), lessons, recipe.student)
+    def begin(net: JudgeNet) -> None:
+        if recipe.start is not None:
+            begin_with(net, FOLDER / recipe.start, recipe.start_depths, photos.pixels[:: photos.groups // 70])
+
+    net = student.fit(lessons, recipe.student, work, validate=validate, begin=begin)
+    net = student.refit_quality(net, lessons, recipe.student)
     _say("last layer refitted")
     validate(net)
     out.mkdir(parents=True, exist_ok=True)
@@ -124,10 +150,11 @@ def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out:
     return card
 
 
-def _cached(path: Path, backbone: MobileNetV2Features, seen: Views) -> npt.NDArray[np.float16]:
-    if not path.is_file() or len(np.load(path, mmap_mode="r")) != len(seen.picture):
-        np.save(path, teacher.extract(backbone, seen.pixels))
-    return np.load(path)
+def _lesson(watched: Views, seen: Seen, master: teacher.Teacher, recipe: EmbeddedJudge) -> student.Lesson:
+    quality, components = teacher.judge(master, seen.features)
+    if recipe.student.falling:
+        quality = teacher.descending(quality, watched.lost.max(1), recipe.student.lead)
+    return student.Lesson(watched, quality, components, seen.maps)
 
 
 def _teacher(path: Path, seen: Views, features: npt.NDArray[np.float16], recipe: TeacherRecipe) -> teacher.Teacher:
@@ -245,7 +272,7 @@ def _training(recipe: EmbeddedJudge, data: Data, teacher_metrics: dict[str, floa
     return {
         "recipe": "recipes/embedded_judge.py",
         "settings": asdict(recipe),
-        "start": "random weights",
+        "start": "random weights" if recipe.start is None else f"{recipe.start}, itself trained from random weights",
         "data": [
             {
                 "name": "BIQ2021, train part",
@@ -326,10 +353,11 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="folded MobileNetV2, .npz")
     parser.add_argument("--work", type=Path, default=Path(".cache/embedded_judge"))
     parser.add_argument("--out", type=Path, default=Path("src/mien/runtime/judges"))
+    parser.add_argument("--edition", choices=EDITIONS, default="1", help="1 ships, 2 is on trial")
     parser.add_argument("--epochs", type=int, help="instead of the recipe's")
     parser.add_argument("--quick", action="store_true", help="a smoke test on a few pictures")
     args = parser.parse_args()
-    recipe = QUICK if args.quick else EmbeddedJudge()
+    recipe = QUICK if args.quick else EDITIONS[args.edition]
     if args.epochs:
         recipe = replace(recipe, student=replace(recipe.student, epochs=args.epochs))
     _say(str(run(recipe, read(args.data, recipe), args.backbone, args.work, args.out)))

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 from mien.models.judge_net import JudgeNet  # noqa: E402
 from mien.training import student  # noqa: E402
 from mien.training.export import export  # noqa: E402
+from mien.training.eyes import CHANNELS, STRIDES, standard  # noqa: E402
 from mien.training.student import Lesson, StudentRecipe, attribute_loss  # noqa: E402
 from mien.training.views import Views  # noqa: E402
 
@@ -26,7 +27,11 @@ def lesson(groups: int = 12) -> Lesson:
     label = np.repeat(rng.uniform(0.3, 0.9, groups), 3).astype(np.float32)
     pixels = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
     views = Views(pixels, np.repeat(np.arange(groups, dtype=np.int32), 3), label, lost)
-    return Lesson(views, label - 0.3 * lost[:, 0], rng.normal(size=(n, 6)).astype(np.float16))
+    maps = tuple(
+        rng.integers(0, 256, (n, 32 // stride, 32 // stride, c), dtype=np.uint8)
+        for stride, c in zip(STRIDES, CHANNELS, strict=True)
+    )
+    return Lesson(views, label - 0.3 * lost[:, 0], rng.normal(size=(n, 6)).astype(np.float16), maps)
 
 
 def train(work, recipe=RECIPE):
@@ -66,6 +71,58 @@ def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(tmp_pat
         )
     resumed = train(tmp_path / "killed").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_window_is_the_same_part_of_the_view_and_of_its_maps():
+    """Each map's places hold their own position, so a window of them says where it was cut."""
+    seen = lesson(4)
+    n = len(seen.views.pixels)
+    places = np.arange(64, dtype=np.uint8)
+    pixels = np.broadcast_to(places[:, None, None] * 2, (n, 64, 64, 3))
+    maps = tuple(
+        np.broadcast_to((places[: 64 // s] * s * 2)[:, None, None], (n, 64 // s, 64 // s, c))
+        for s, c in zip(STRIDES, CHANNELS, strict=True)
+    )
+    views = replace(seen.views, pixels=np.ascontiguousarray(pixels))
+    recipe = replace(RECIPE, window_epochs=1, window_px=32)
+    tops = set()
+    for batch in student._batches([replace(seen, views=views, maps=maps)], recipe, epoch=0):
+        assert batch.pixels.shape[1:3] == (32, 32)
+        assert [tuple(m.shape[1:3]) for m in batch.maps] == [(32 // s, 32 // s) for s in STRIDES]
+        tops |= {int(row) for row in batch.pixels[:, 0, 0, 0]}
+        for m in batch.maps:
+            assert torch.equal(m[:, 0, 0, 0], batch.pixels[:, 0, 0, 0])
+    assert tops <= {0, 64}
+    whole = next(student._batches([replace(seen, views=views, maps=maps)], recipe, epoch=1))
+    assert whole.pixels.shape[1:3] == (64, 64)
+
+
+def test_shaking_moves_grey_levels_by_little_and_mirrors_some_views(rng):
+    pixels = np.full((40, 8, 8, 3), 100, np.uint8)
+    pixels[:, :, :4] = 200
+    changed = student.shaken(pixels, np.random.default_rng(0)).astype(int)
+    mirrored = changed[:, 0, 0, 0] < 150
+    assert 8 <= mirrored.sum() <= 32
+    changed[mirrored] = changed[mirrored][:, :, ::-1]
+    step = np.abs(changed - pixels)
+    assert step.max() <= 4
+    assert 0.3 < (step > 0).mean() < 0.7
+    assert np.array_equal(
+        student.shaken(pixels, np.random.default_rng(7)), student.shaken(pixels, np.random.default_rng(7))
+    )
+
+
+def test_sight_is_perfect_when_the_maps_hold_what_the_eyes_saw():
+    torch.manual_seed(0)
+    sight = student.Sight((8, *CHANNELS)).requires_grad_(False)
+    stored = [torch.randint(0, 256, (2, 4, 4, c), dtype=torch.uint8) for c in CHANNELS]
+    for tell, c in zip(sight.tell, CHANNELS, strict=True):
+        tell.weight.copy_(torch.eye(c)[:, :, None, None])
+        tell.bias.zero_()
+    told = [standard(m) for m in stored]
+    assert float(sight([torch.zeros(2, 8, 8, 8), *told], stored)) == 0
+    off = [told[0] + 0.5, told[1], told[2] - 1.0]
+    assert float(sight([torch.zeros(2, 8, 8, 8), *off], stored)) == pytest.approx(0.25 + 1.0)
 
 
 def test_refitting_the_last_layer_finds_the_least_squares_solution():

@@ -48,6 +48,18 @@ def test_ladder_loss_equals_the_loop():
     assert float(ladder_loss(q, s, lead=0.5)) == pytest.approx(loop, abs=1e-6)
 
 
+def test_ladders_are_made_to_fall_and_nothing_else_is_touched():
+    strength = np.array([0, 0, 0, 0, 0.4, 1.0, 0, 0.4, 1.0], np.float32)
+    quality = np.array([0.5, 0.9, 0.1, 0.8, 0.9, 0.85, 0.8, 0.5, 0.1], np.float32)
+    fallen = teacher.descending(quality, strength, lead=0.5)
+    assert np.array_equal(fallen[:3], quality[:3])  # a plain group
+    assert fallen[3:6] == pytest.approx([0.8, 0.8 - 0.5 * 0.8 * 0.4, 0.8 - 0.5 * 0.8 * 1.0])
+    assert np.array_equal(fallen[6:], quality[6:])  # falls already
+    assert (
+        float(ladder_loss(*map(torch.from_numpy, (fallen[3:].reshape(2, 3), strength[3:].reshape(2, 3))), 0.5)) < 1e-6
+    )
+
+
 def test_opinions_and_order_are_learned_from_features():
     """Feature 0 carries the opinion, feature 1 the strength, the rest is chance."""
     rng = np.random.default_rng(0)

@@ -59,8 +59,21 @@ class JudgeNet(nn.Module):
         depths: tuple[int, ...] = (1, 1, 2, 1),
         hidden: int = 256,
         teacher_features: int = 192,
+        floor: float = 1e-5,
     ) -> None:
+        """Build with random weights.
+
+        Args:
+            stem: channels at half the side.
+            widths: channels of the stages, each at half the side of the one before.
+            depths: residual blocks in each stage.
+            hidden: numbers in the embedding.
+            teacher_features: see `Judgement`.
+            floor: added to each variance before its root; the larger, the less a flat picture (burnt-out sky) answers
+                to the rounding of grey levels.
+        """
         super().__init__()
+        self.widths, self.floor = widths, floor
         self.stem = ConvBlock(3, stem, 2)
         inputs = (stem, *widths)
         self.stages = nn.ModuleList(
@@ -75,21 +88,30 @@ class JudgeNet(nn.Module):
 
     def forward(self, image: Tensor) -> Judgement:
         """See the head of this file."""
-        e = self.embedding(image)
-        return Judgement(
-            quality=self.quality(e).squeeze(1),
-            spread=F.softplus(self.spread(e)).squeeze(1) + 1e-3,
-            attributes=torch.sigmoid(self.attributes(e)),
-            features=self.features(e),
-        )
+        return self.read(self.embedding(self.maps(image)))
 
-    def embedding(self, image: Tensor) -> Tensor:
-        """What all outputs are read from: (n, s, s, 3) uint8 -> (n, hidden) float."""
-        x = (image.permute(0, 3, 1, 2).float() - 127.5) / 64.0
-        x = self.stem(x)
-        pooled = []
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """What each stage sees: (n, s, s, 3) uint8 -> (n, c, s / 4, s / 4), then half the side each."""
+        x = self.stem((image.permute(0, 3, 1, 2).float() - 127.5) / 64.0)
+        seen = []
         for stage in self.stages:
             x = stage(x)
+            seen.append(x)
+        return seen
+
+    def embedding(self, maps: list[Tensor]) -> Tensor:
+        """What all outputs are read from: mean and deviation of each map -> (n, hidden) float."""
+        pooled = []
+        for x in maps:
             variance, mean = torch.var_mean(x.flatten(2).float(), 2, correction=0)
-            pooled += [mean, (variance + 1e-5).sqrt()]
+            pooled += [mean, (variance + self.floor).sqrt()]
         return self.embed(torch.cat(pooled, dim=1))
+
+    def read(self, embedding: Tensor) -> Judgement:
+        """See the head of this file."""
+        return Judgement(
+            quality=self.quality(embedding).squeeze(1),
+            spread=F.softplus(self.spread(embedding)).squeeze(1) + 1e-3,
+            attributes=torch.sigmoid(self.attributes(embedding)),
+            features=self.features(embedding),
+        )

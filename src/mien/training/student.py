@@ -1,8 +1,12 @@
-"""Stage 3: the student. From random weights, it learns the teacher's eyes, its judgement, and the reasons.
+"""Stage 4: the student. From random weights, it learns to see what the teacher's eyes see, its judgement, the reasons.
 
 L = 10 MSE(q, y) + PLCC loss(q, y)          y: opinions mixed with the teacher's, the teacher's alone elsewhere
+  + map_weight      sum of MSE(1x1 convolution of a stage's map, the eyes' map at that stride), place by place
   + feature_weight  SmoothL1(f, PCA of the teacher's features)
   + ladder hinge(q) + attribute loss + 0.1 Laplace NLL(|q - opinion|, spread)
+  + steady_weight   MSE(q of the view, q of the view with single grey levels changed, half of them mirrored)
+
+The first epochs see windows of the views, a third of the cost of a whole one: enough to learn to see.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.losses.regression import laplace_nll, plcc_loss
 from mien.models.judge_net import Judgement, JudgeNet
+from mien.training.eyes import CHANNELS, STRIDES, standard
 from mien.training.teacher import ladder_loss
 from mien.training.views import GROUP, Views
 
@@ -32,13 +37,21 @@ from mien.training.views import GROUP, Views
 class StudentRecipe:
     """How the student is trained; an epoch is one pass over all groups of views."""
 
+    depths: tuple[int, ...] = (1, 1, 2, 1)  #: see `JudgeNet`
+    floor: float = 1e-5  #: see `JudgeNet`
     epochs: int = 7
+    window_epochs: int = 0  #: of these, the first see windows
+    window_px: int = 128
     batch_groups: int = 24
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: float = 0.05  #: part of all steps
     opinion_share: float = 0.7  #: of the target on labelled plain views; the rest is the teacher's
+    map_weight: float = 0.0
     feature_weight: float = 1.0
+    steady_weight: float = 0.0
+    steady_every: int = 6  #: one view in so many is seen a second time with its last bits changed, if that has weight
+    falling: bool = False  #: the teacher's ladders are made to fall, see `teacher.descending`
     attribute_weight: float = 4.0
     lead: float = 0.5  #: see `teacher.ladder_loss`
     clean_above: float = 0.75  #: pictures rated above this count as free of faults when attributes are learned
@@ -46,6 +59,11 @@ class StudentRecipe:
     ridge: float = 100.0  #: of the last layer's closing regression
     rated_weight: float = 3.0  #: of rated views in it
     seed: int = 1
+
+    @property
+    def again(self) -> slice:
+        """The views of a batch that are seen a second time."""
+        return slice(None, None, self.steady_every) if self.steady_weight else slice(0)
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,7 @@ class Lesson:
     views: Views
     quality: npt.NDArray[np.float32]  #: (n,) the teacher's
     features: npt.NDArray[np.float16]  #: (n, k) the teacher's principal components
+    maps: tuple[npt.NDArray[np.uint8], ...]  #: what the eyes saw; see `eyes.Seen`
 
 
 @dataclass(frozen=True)
@@ -66,10 +85,17 @@ class Batch:
     lost: Tensor  #: (n, 4)
     quality: Tensor  #: (n,)
     features: Tensor  #: (n, k)
+    maps: tuple[Tensor, ...]  #: (n, h, w, c) uint8 each
+    again: Tensor  #: (m, s, s, 3) uint8: some views once more, see `shaken`
 
 
 def fit(
-    lessons: list[Lesson], recipe: StudentRecipe, work: Path, *, validate: Callable[[JudgeNet], dict[str, Any]]
+    lessons: list[Lesson],
+    recipe: StudentRecipe,
+    work: Path,
+    *,
+    validate: Callable[[JudgeNet], dict[str, Any]],
+    begin: Callable[[JudgeNet], None] = lambda net: None,
 ) -> JudgeNet:
     """Train, or go on from `work/student.pt`; one line of metrics an epoch goes to `work/student.jsonl`.
 
@@ -78,41 +104,64 @@ def fit(
         recipe: sizes and steps.
         work: folder of checkpoint and log.
         validate: metrics of a network in evaluation mode; watched, never used to choose.
+        begin: puts other weights than random ones into the fresh network.
 
     Returns:
         The average of the weights over the last steps (EMA), in evaluation mode.
     """
     torch.manual_seed(recipe.seed)
-    net = JudgeNet(teacher_features=lessons[0].features.shape[1])
+    net = JudgeNet(depths=recipe.depths, teacher_features=lessons[0].features.shape[1], floor=recipe.floor)
+    begin(net)
     net = net.to(memory_format=torch.channels_last)  # as the pixels come; a quarter faster on a CPU
+    sight = Sight(net.widths)
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
     )
-    optimizer = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(
+        [*net.parameters(), *sight.parameters()], recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
     per_epoch = sum(lesson.views.groups for lesson in lessons) // recipe.batch_groups
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(recipe, per_epoch * recipe.epochs))
-    parts = {"net": net, "average": average, "optimizer": optimizer, "schedule": schedule}
+    parts = {"net": net, "sight": sight, "average": average, "optimizer": optimizer, "schedule": schedule}
     checkpoint = work / "student.pt"
     done = _resume(checkpoint, parts)
     for epoch in range(done, recipe.epochs):
-        started, sums = time.monotonic(), torch.zeros(5)
+        started, sums = time.monotonic(), torch.zeros(len(_LOSSES))
         for batch in _batches(lessons, recipe, epoch):
-            losses = _losses(_forward(net, batch.pixels), batch, recipe)
+            losses = torch.stack(_step_losses(net, sight, batch, recipe))
             optimizer.zero_grad()
-            torch.stack(losses).sum().backward()
+            losses.sum().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
             optimizer.step()
             schedule.step()
             average.update_parameters(net)
-            sums += torch.stack(losses).detach()
-        names = ("opinion", "features", "ladder", "attributes", "spread")
+            sums += losses.detach()
         record = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
-        record |= {f"loss_{name}": round(float(v) / per_epoch, 5) for name, v in zip(names, sums, strict=True)}
+        record |= {f"loss_{name}": round(float(v) / per_epoch, 5) for name, v in zip(_LOSSES, sums, strict=True)}
         record |= validate(_network(average))
         with (work / "student.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
         _save(checkpoint, parts, epoch + 1)
     return _network(average)
+
+
+class Sight(nn.Module):
+    """What the student sees, told in the channels of the teacher's eyes: one 1x1 convolution a stage; training only."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        self.tell = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[-len(CHANNELS) :], CHANNELS, strict=True))
+
+    def forward(self, maps: Sequence[Tensor], seen: Sequence[Tensor]) -> Tensor:
+        """Mean squared error, summed over stages; `maps` of the student, `seen` as in `Batch.maps`."""
+        pairs = zip(self.tell, maps[-len(self.tell) :], seen, strict=True)
+        return torch.stack([F.mse_loss(tell(x), standard(y)) for tell, x, y in pairs]).sum()
+
+
+def native_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16; where it only imitates it, float32 is ten times faster."""
+    tests = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(test is not None and test() for test in tests)
 
 
 def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:
@@ -138,8 +187,8 @@ def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -
     for lesson in lessons:
         target, weight = _refit_targets(lesson, recipe)
         for i in range(0, len(target), 120):
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-                e = net.embedding(torch.from_numpy(np.array(lesson.views.pixels[i : i + 120])))
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
+                e = net.embedding(net.maps(torch.from_numpy(np.array(lesson.views.pixels[i : i + 120]))))
             x = F.pad(e.double(), (0, 1), value=1.0)
             w = weight[i : i + 120, None]
             gram += x.T @ (w * x)
@@ -168,10 +217,21 @@ def predict(net: JudgeNet, pixels: npt.NDArray[np.uint8], batch: int = 100) -> J
     return Judgement(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def _forward(net: JudgeNet, pixels: Tensor) -> Judgement:
-    with torch.autocast("cpu", torch.bfloat16):
-        out = net(pixels)
-    return Judgement(*(value.float() for value in out))
+_LOSSES = ("opinion", "features", "ladder", "attributes", "spread", "maps", "steady")
+
+
+def _step_losses(net: JudgeNet, sight: Sight, batch: Batch, recipe: StudentRecipe) -> list[Tensor]:
+    """All terms, weighted, in the order of `_LOSSES`."""
+    n = len(batch.pixels)
+    pixels = torch.cat([batch.pixels, batch.again])
+    with torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
+        maps = net.maps(pixels)
+        out = Judgement(*(value.float() for value in net.read(net.embedding(maps))))
+        seen = sight([x[:n] for x in maps], batch.maps)
+    losses = _losses(Judgement(*(value[:n] for value in out)), batch, recipe)
+    moved = out.quality[n:] - out.quality[:n][recipe.again]
+    steady = moved.square().sum() / max(1, len(moved))
+    return [*losses, recipe.map_weight * seen.float(), recipe.steady_weight * steady]
 
 
 def _losses(out: Judgement, batch: Batch, recipe: StudentRecipe) -> list[Tensor]:
@@ -211,37 +271,79 @@ def attribute_loss(predicted: Tensor, lost: Tensor, clean: Tensor) -> Tensor:
     return torch.where(clean[:, None], above, limit).square().mean()
 
 
+@dataclass(frozen=True)
+class _Job:
+    """Which groups the next batch reads, and how; arrays aligned on their first axis."""
+
+    groups: npt.NDArray[np.int64]  #: (g, 2) lesson, group
+    mirrored: npt.NDArray[np.bool_]  #: (g,)
+    corner: npt.NDArray[np.int64]  #: (g, 2) upper left corner of the window, a multiple of the largest stride
+    window_px: int | None  #: side of the window, None = whole views
+    seed: tuple[int, ...]  #: of `shaken`
+
+
 def _batches(lessons: list[Lesson], recipe: StudentRecipe, epoch: int) -> Iterator[Batch]:
     """All groups once in random order, mirrored at random; the next batch is read while this one is learned."""
-    rng = np.random.default_rng([recipe.seed, epoch])
-    index = np.concatenate([[(k, g) for g in range(lesson.views.groups)] for k, lesson in enumerate(lessons)])
-    order = rng.permutation(index)[: len(index) // recipe.batch_groups * recipe.batch_groups]
-    mirrored = rng.random(len(order)) < 0.5
-    jobs = [slice(i, i + recipe.batch_groups) for i in range(0, len(order), recipe.batch_groups)]
+    jobs = list(_jobs(lessons, recipe, epoch))
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(_read, lessons, order[jobs[0]], mirrored[jobs[0]])
+        coming = reader.submit(_read, lessons, jobs[0], recipe)
         for job in jobs[1:]:
             batch = coming.result()
-            coming = reader.submit(_read, lessons, order[job], mirrored[job])
+            coming = reader.submit(_read, lessons, job, recipe)
             yield batch
         yield coming.result()
 
 
-def _read(lessons: list[Lesson], groups: npt.NDArray[np.int64], mirrored: npt.NDArray[np.bool_]) -> Batch:
+def _jobs(lessons: list[Lesson], recipe: StudentRecipe, epoch: int) -> Iterator[_Job]:
+    rng = np.random.default_rng([recipe.seed, epoch])
+    index = np.concatenate([[(k, g) for g in range(lesson.views.groups)] for k, lesson in enumerate(lessons)])
+    order = rng.permutation(index)[: len(index) // recipe.batch_groups * recipe.batch_groups]
+    mirrored = rng.random(len(order)) < 0.5
+    side = lessons[0].views.pixels.shape[1]
+    window_px = recipe.window_px if epoch < recipe.window_epochs and recipe.window_px < side else None
+    places = (side - (window_px or side)) // STRIDES[-1] + 1
+    corner = STRIDES[-1] * rng.integers(places, size=(len(order), 2))
+    for i in range(0, len(order), recipe.batch_groups):
+        part = slice(i, i + recipe.batch_groups)
+        yield _Job(order[part], mirrored[part], corner[part], window_px, (recipe.seed, epoch, i))
+
+
+def _read(lessons: list[Lesson], job: _Job, recipe: StudentRecipe) -> Batch:
     columns: list[tuple[npt.NDArray[Any], ...]] = []
-    for (k, g), mirror in zip(groups, mirrored, strict=True):
+    for (k, g), mirror, (y, x) in zip(job.groups, job.mirrored, job.corner, strict=True):
         lesson, rows = lessons[k], slice(g * GROUP, (g + 1) * GROUP)
-        pixels = lesson.views.pixels[rows]
-        columns.append(
-            (
-                pixels[:, :, ::-1] if mirror else pixels,
-                lesson.views.label[rows],
-                lesson.views.lost[rows],
-                lesson.quality[rows],
-                lesson.features[rows].astype(np.float32),
-            )
-        )
-    return Batch(*(torch.from_numpy(np.concatenate(column)) for column in zip(*columns, strict=True)))
+        pictures = [(lesson.views.pixels, 1), *zip(lesson.maps, STRIDES, strict=True)]
+        pixels, *maps = (_window(p[rows], int(y), int(x), job.window_px, stride, mirror) for p, stride in pictures)
+        rest = (lesson.views.label[rows], lesson.views.lost[rows], lesson.quality[rows])
+        columns.append((pixels, *rest, lesson.features[rows].astype(np.float32), *maps))
+    pixels, label, lost, quality, features, *maps = (np.concatenate(c) for c in zip(*columns, strict=True))
+    again = shaken(pixels[recipe.again], np.random.default_rng(job.seed))
+    tensors = [torch.from_numpy(a) for a in (pixels, label, lost, quality, features)]
+    return Batch(*tensors, tuple(torch.from_numpy(m) for m in maps), torch.from_numpy(again))
+
+
+def _window(
+    pictures: npt.NDArray[np.uint8], y: int, x: int, side: int | None, stride: int, mirror: bool
+) -> npt.NDArray[np.uint8]:
+    """(n, h, w, c): the window of a map whose places are `stride` pixels apart; whole for side None."""
+    if side is not None:
+        rows, columns = (slice(a // stride, (a + side) // stride) for a in (y, x))
+        pictures = pictures[:, rows, columns]
+    return pictures[:, :, ::-1] if mirror else pictures
+
+
+def shaken(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """What no eye notices: about half of the values one grey level up or down, and half of the views mirrored.
+
+    Args:
+        pixels: (n, s, s, 3).
+        rng: source of chance.
+    """
+    step = np.rint(0.7 * rng.standard_normal(pixels.shape, np.float32)).astype(np.int16)
+    changed = np.clip(pixels + step, 0, 255).astype(np.uint8)
+    mirrored = rng.random(len(pixels)) < 0.5
+    changed[mirrored] = changed[mirrored][:, :, ::-1]
+    return changed
 
 
 def _cosine(recipe: StudentRecipe, total: int) -> Callable[[int], float]:

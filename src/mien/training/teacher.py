@@ -1,4 +1,4 @@
-"""Stage 2: the teacher. Frozen ImageNet features of every view, and a small network on top that people taught.
+"""Stage 3: the teacher. What the eyes saw of every view, pooled, and a small network on top that people taught.
 
 People rated the pictures; nobody rated their degraded views. What the teacher knows of those comes from the order
 inside each ladder: a stronger degradation may not score higher.
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from mien.losses.ranking import margin_ranking
 from mien.losses.regression import plcc_loss
-from mien.models.mobilenet_v2 import MobileNetV2Features
 from mien.training.views import GROUP, Views
 
 
@@ -35,16 +34,6 @@ class TeacherRecipe:
     distilled: int = 192  #: principal components of the features that the student learns
     members: int = 3  #: heads with different seeds, averaged
     seed: int = 1
-
-
-def extract(backbone: MobileNetV2Features, pixels: npt.NDArray[np.uint8], batch: int = 64) -> npt.NDArray[np.float16]:
-    """Pooled features of views: (n, s, s, 3) uint8 -> (n, 5568) float16, as `MobileNetV2Features` orders them."""
-    rows = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for i in range(0, len(pixels), batch):
-            image = torch.from_numpy(np.array(pixels[i : i + batch])).permute(0, 3, 1, 2)
-            rows.append(backbone((image.float() - 128) / 128).float().numpy().astype(np.float16))
-    return np.concatenate(rows)
 
 
 class Teacher(nn.Module):
@@ -107,6 +96,28 @@ def fit(views: Views, features: npt.NDArray[np.float16], recipe: TeacherRecipe) 
             optimizer.step()
             schedule.step()
     return teacher.eval()
+
+
+def descending(
+    quality: npt.NDArray[np.float32], strength: npt.NDArray[np.float32], lead: float
+) -> npt.NDArray[np.float32]:
+    """The teacher's scores with every ladder made to fall as `ladder_loss` wants it: no student learns otherwise.
+
+    Args:
+        quality: (n,) of views in groups of `GROUP`.
+        strength: (n,) largest loss of any attribute; 0 in plain groups, rising in ladders.
+        lead: as in `ladder_loss`.
+
+    Returns:
+        (n,); a score only ever goes down.
+    """
+    q, s = quality.reshape(-1, GROUP).copy(), strength.reshape(-1, GROUP)
+    unit = lead * np.maximum(q[:, 0], 0.1)
+    for rung in range(1, GROUP):
+        apart = s[:, rung] - s[:, rung - 1]
+        limit = q[:, rung - 1] - unit * apart
+        q[:, rung] = np.where(apart > 0, np.minimum(q[:, rung], limit), q[:, rung])
+    return q.ravel()
 
 
 def judge(
