@@ -3,7 +3,7 @@
 Paper:    none; the losses are those of the judge that ships with mien, without a teacher
 Learns:   quality from the opinions; sharpness, exposure, noise and compression, and the order of degraded views, from
           degradations whose strength is known; and how far off it is
-Network:  `mien.models.judge_net.JudgeNet` at 256 px, 1.6 M parameters; the model that comes out needs no torch
+Network:  `mien.models.judge_net.JudgeNet` at 256 px, 1.9 M parameters; the model that comes out needs no torch
 """
 
 from __future__ import annotations
