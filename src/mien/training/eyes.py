@@ -6,7 +6,7 @@ It runs in onnxruntime, several times faster on a CPU than in torch.
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,23 +50,22 @@ class Eyes:
         import onnxruntime
 
         self._size_px = size_px
-        file, example = io.BytesIO(), torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
+        example = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
         names = ["features", *(f"map{stride}" for stride in STRIDES)]
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # DeprecationWarning: the newer exporter needs one more dependency; sizes are fixed
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # sizes are fixed on purpose; the newer exporter needs one more dependency
+            file = Path(folder) / "eyes.onnx"
             torch.onnx.export(
                 _Looking(MobileNetV2Features(weights)).eval(),
                 (example,),
-                file,
+                str(file),
                 input_names=["image"],
                 output_names=names,
                 dynamic_axes={name: {0: "n"} for name in ("image", *names)},
                 opset_version=17,
                 dynamo=False,
             )
-        self._session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
 
     def pooled(self, pixels: npt.NDArray[np.uint8], batch: int = 32) -> npt.NDArray[np.float16]:
         """(n, s, s, 3) uint8 views -> (n, 5568) float16 features."""

@@ -318,8 +318,9 @@ def _read(lessons: list[Lesson], job: _Job, recipe: StudentRecipe) -> Batch:
         columns.append((pixels, *rest, lesson.features[rows].astype(np.float32), *maps))
     pixels, label, lost, quality, features, *maps = (np.concatenate(c) for c in zip(*columns, strict=True))
     again = shaken(pixels[recipe.again], np.random.default_rng(job.seed))
-    tensors = [torch.from_numpy(a) for a in (pixels, label, lost, quality, features)]
-    return Batch(*tensors, tuple(torch.from_numpy(m) for m in maps), torch.from_numpy(again))
+    put = torch.from_numpy
+    seen = tuple(put(m) for m in maps)
+    return Batch(put(pixels), put(label), put(lost), put(quality), put(features), seen, put(again))
 
 
 def _window(
