@@ -78,8 +78,8 @@ def ratings(stimuli: int, observers: int) -> Array:
 
 def bench_p910(quick: bool) -> Result:
     """The whole way from a table in memory to scores, biases and inconsistencies."""
-    from sureal.dataset_reader import RawDatasetReader
-    from sureal.subjective_model import SubjectiveModel
+    from sureal.dataset_reader import RawDatasetReader  # pyright: ignore[reportMissingImports]
+    from sureal.subjective_model import SubjectiveModel  # pyright: ignore[reportMissingImports]
 
     def sureal(matrix: Array) -> Array:
         videos = [{"content_id": j, "content_name": f"c{j}", "path": f"c{j}"} for j in range(len(matrix))]
@@ -121,7 +121,7 @@ def comparisons(items: int, votes: int, *, observers: int = 0, spread: float = 1
 
 def bench_bradley_terry(quick: bool) -> Result:
     """From counted trials to scores; choix takes a list of (winner, loser)."""
-    import choix
+    import choix  # pyright: ignore[reportMissingImports]
 
     votes = comparisons(80, 4_200 if quick else 42_000)
     first = votes.votes_a == 1
