@@ -128,6 +128,29 @@ def test_the_objective_is_its_formula_and_its_gradient_its_slope(wins: list[list
 
 
 @needs_data
+def test_many_votes_are_computed_by_logarithms_and_few_the_same_way(rng: np.random.Generator):
+    a, b = np.triu_indices(6, 1)
+    wins = rng.integers(0, 40, (2, len(a))).astype(np.float64) + 1
+    plain, logs = Objective(a, b, wins, 6), Objective(a, b, wins, 6)
+    logs._many = True
+    for q in (np.zeros(6), rng.normal(size=6)):
+        value, gradient = plain(q)
+        assert logs(q)[0] == pytest.approx(value, rel=1e-12)
+        assert logs(q)[1] == pytest.approx(gradient, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("votes", [(450, 150), (300, 300), (4_000, 6_000), (600, 0)])
+def test_any_number_of_votes_on_one_pair_gives_a_score(votes: tuple[int, int]):
+    """Few items and many votes: the prior says next to nothing, so the share of the votes is the scale."""
+    found = fit(Pairs(("a", "b"), np.array([0]), np.array([1]), np.array(votes, np.float64).reshape(2, 1)))
+    assert np.isfinite(found.q).all()
+    if min(votes):
+        share = ndtr((found.q[0] - found.q[1]) / SIGMA)
+        assert share == pytest.approx(votes[0] / sum(votes), abs=2e-3)
+    else:
+        assert found.q[0] > found.q[1]
+
+
 def test_talking_heads_of_adthqa_are_those_of_pwcmp():
     folder = DATA / "adthqa"
     with (folder / "expected_jod.csv").open(newline="", encoding="utf-8") as stream:

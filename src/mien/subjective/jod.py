@@ -70,6 +70,7 @@ def minimise(objective: Objective, start: Array, inverse: Array, *, tolerance: f
         step = -(inverse @ gradient)
         slope = float(gradient @ step)
         longest = float(np.abs(step).max())
+        assert np.isfinite(longest), "the gradient of the JOD objective is not finite"
         if slope >= 0 or longest < tolerance:
             break
         size = min(1.0, 2.0 / longest)

@@ -8,7 +8,8 @@ a(pair, z) = p^k (1-p)^l is the likelihood of the distance of `pair` under the k
 a unanimous pair goes to the other side; of a single vote only half, for pwcmp turns it round, and where most pairs have
 one vote its scores run away. pwcmp computes the matrix a, and adds 0.01 · mean(q)², which only puts the mean at 0. Here
 votes that are equal are taken together, and with the powers P = p^e, Q = (1-p)^e of the exponents in use, all sums over
-pairs and over votes are products of small matrices: Σ_pairs a = P Qᵀ, prior = columns of (W P) ∘ Q.
+pairs and over votes are products of small matrices: Σ_pairs a = P Qᵀ, prior = columns of (W P) ∘ Q. Where a pair has so
+many votes that powers leave the range of a float, the same is computed by way of logarithms, vote by vote.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ Indices = npt.NDArray[np.intp]
 SIGMA = 1.4826  #: Φ(1 / 1.4826) = 0.75
 TOO_WIDE = 5.0  #: JOD between camps: one vote in 2,700 would be an upset, and the prior has let go
 _FLOOR = 0.1  # added to the prior, as in pwcmp
+_MANY = 200  # votes on a pair from which logarithms are taken: 2 ** -200, squared, is still far inside the range
 _PRODUCT = 1 << 18  # multiplications up to which BLAS starts no threads, which on a busy machine cost 10 times
 _LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -61,6 +63,7 @@ class Objective:
         self._a, self._b, self._wins, self._size = a, b, wins, size
         self._new = workspace or Workspace()
         self._exponents, self._weight = _softened(wins) if prior else (np.empty(0), np.empty((0, 0)))
+        self._many = wins.sum(axis=0).max(initial=0.0) > _MANY
 
     def __call__(self, q: Array) -> tuple[float, Array]:
         """(value, (N,) gradient)."""
@@ -73,7 +76,7 @@ class Objective:
         value = -2 * float(won @ log_p + lost @ log_q)
         slope = 2 * (lost * for_b - won * for_a)
         if len(self._exponents):
-            prior, up, down = self._prior(log_p, log_q)
+            prior, up, down = (self._prior_in_logs if self._many else self._prior)(log_p, log_q)
             value -= 2 * float(np.log(prior + _FLOOR).sum())
             slope -= for_a * up - for_b * down
         slope /= SIGMA
@@ -115,6 +118,23 @@ class Objective:
         spread_p *= power_q
         spread_q *= power_p
         return prior, e @ spread_q, e @ spread_p
+
+
+    def _prior_in_logs(self, log_p: Array, log_q: Array) -> tuple[Array, Array, Array]:
+        """What `_prior` gives, however many votes there are; slower."""
+        rows, columns = np.nonzero(self._weight)
+        weight, k, n = self._weight[rows, columns], self._exponents[rows], self._exponents[columns]
+        forth, back = np.outer(k, log_p) + np.outer(n, log_q), np.outer(n, log_p) + np.outer(k, log_q)
+        largest = np.maximum(forth.max(axis=1), back.max(axis=1))[:, None]
+        forth, back = np.exp(forth - largest), np.exp(back - largest)
+        total = (forth.sum(axis=1) + back.sum(axis=1))[:, None]
+        forth, back = forth / total, back / total
+        prior = weight @ forth
+        pull = 2 / (prior + _FLOOR)
+        taken = weight * (forth @ pull)  # as in `_prior`
+        up = pull * ((weight * k) @ forth) - (taken * k) @ forth - (taken * n) @ back
+        down = pull * ((weight * n) @ forth) - (taken * n) @ forth - (taken * k) @ back
+        return prior, up, down
 
 
 def _softened(wins: Array) -> tuple[Array, Array]:
