@@ -134,7 +134,7 @@ def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out:
 
     def begin(net: JudgeNet) -> None:
         if recipe.start is not None:
-            begin_with(net, FOLDER / recipe.start, recipe.start_depths, photos.pixels[:: photos.groups // 70])
+            begin_with(net, FOLDER / recipe.start, recipe.start_depths, photos.pixels[:: max(1, photos.groups // 70)])
 
     net = student.fit(lessons, recipe.student, work, validate=validate, begin=begin)
     net = student.refit_quality(net, lessons, recipe.student)

@@ -64,3 +64,5 @@ def test_what_was_seen_is_not_looked_at_again(sees, pixels, tmp_path):
     assert (tmp_path / "v.features.npy").stat().st_mtime_ns == made
     assert np.array_equal(first.features, again.features)
     assert len(sees.look(pixels[:3], tmp_path / "v", scale).features) == 3  # another list of views
+    turned = sees.look(pixels[:3, ::-1], tmp_path / "v", scale)  # as many views, but others
+    assert not np.array_equal(turned.features, first.features[:3])

@@ -119,7 +119,6 @@ class Objective:
         spread_q *= power_p
         return prior, e @ spread_q, e @ spread_p
 
-
     def _prior_in_logs(self, log_p: Array, log_q: Array) -> tuple[Array, Array, Array]:
         """What `_prior` gives, however many votes there are; slower."""
         rows, columns = np.nonzero(self._weight)

@@ -6,6 +6,7 @@ It runs in onnxruntime, several times faster on a CPU than in torch.
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
+from mien.core.weights import sha256_of
 from mien.models.mobilenet_v2 import FEATURES, MobileNetV2Features, pooled
 
 #: blocks whose maps the student learns, the last ones at strides 8, 16 and 32, and their channels
@@ -49,7 +51,7 @@ class Eyes:
         """
         import onnxruntime
 
-        self._size_px = size_px
+        self._size_px, self._weights = size_px, sha256_of(weights)
         example = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
         names = ["features", *(f"map{stride}" for stride in STRIDES)]
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -81,9 +83,10 @@ class Eyes:
             scale: of the maps, the same for all views that one student learns.
             batch: views a run.
         """
-        last = out.with_suffix(".features.npy")  # written when all is done
-        if not last.is_file() or len(np.load(last, mmap_mode="r")) != len(pixels):
-            last.unlink(missing_ok=True)
+        key, done = self._key(pixels, scale), out.with_suffix(".seen")
+        features_file = out.with_suffix(".features.npy")
+        if not done.is_file() or done.read_text() != key:
+            done.unlink(missing_ok=True)
             maps = [
                 open_memmap(_map_file(out, t), mode="w+", dtype=np.uint8, shape=(len(pixels), *self._shape(k)))
                 for k, t in enumerate(STRIDES)
@@ -94,14 +97,22 @@ class Eyes:
                 features[rows], *seen = self._look(pixels[rows])
                 for k, values in enumerate(seen):
                     maps[k][rows] = scale.stored(k, values)
-            np.save(last, features)
-        return Seen(np.load(last), tuple(np.load(_map_file(out, stride), mmap_mode="r") for stride in STRIDES))
+            np.save(features_file, features)
+            done.write_text(key)  # when all is there
+        return Seen(np.load(features_file), tuple(np.load(_map_file(out, t), mmap_mode="r") for t in STRIDES))
 
     def scale(self, pixels: npt.NDArray[np.uint8], batch: int = 32) -> MapScale:
         """Mean and deviation of each channel of the maps over some views."""
         parts = [self._look(pixels[i : i + batch])[1:] for i in range(0, len(pixels), batch)]
         maps = [np.concatenate(column) for column in zip(*parts, strict=True)]
         return MapScale(tuple(m.mean((0, 1, 2)) for m in maps), tuple(m.std((0, 1, 2)) + 1e-6 for m in maps))
+
+    def _key(self, pixels: npt.NDArray[np.uint8], scale: MapScale) -> str:
+        """Of the weights, the scale, and the views: their number and some of them."""
+        digest = hashlib.sha256(f"{self._weights} {pixels.shape}".encode())
+        for array in (*scale.mean, *scale.deviation, pixels[:: max(1, len(pixels) // 64)]):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def _look(self, pixels: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         return [np.asarray(value) for value in self._session.run(None, {"image": np.ascontiguousarray(pixels)})]
