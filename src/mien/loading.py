@@ -58,5 +58,5 @@ def _from_the_cache(name: str) -> Path:
     several = f"the cache holds {len(found)} files" if found else "there are none in the cache"
     raise ModelError(
         f"which weights for {name}? {several}: pass weights=FILE (--weights FILE); "
-        f"'mien models show {name}' says where its authors offer them"
+        f"'mien models show {name}' says whether and where its authors offer them"
     )

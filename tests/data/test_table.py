@@ -65,7 +65,7 @@ def test_the_table_may_lie_elsewhere(tmp_path):
         (
             "file,score\na,1\n",
             {},
-            r"no column path or image or video or name; it has file, score\. .* \(--column path=THEIRS",
+            r"no column path or image or video or name or item; it has file, score\. .* \(--column path=THEIRS",
         ),
         (
             "path,rating\na,1\n",

@@ -110,6 +110,11 @@ def test_an_unknown_name_is_refused_with_the_names_that_exist() -> None:
         Judge.load("mein-judge")
 
 
+def test_a_model_file_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"there is no file .*gone\.onnx"):
+        Judge.load(tmp_path / "gone.onnx")
+
+
 def test_another_version_of_an_embedded_judge_is_refused() -> None:
     with pytest.raises(ModelError, match=r"mien-judge@999 is not in this release"):
         Judge.load("mien-judge@999")

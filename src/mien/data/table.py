@@ -1,6 +1,6 @@
 """Anybody's data set: a CSV file that names pictures and says how good they are.
 
-Layout:  labels.csv with `path` (or image, video, name), relative to the folder, and `score` (or mos, label), higher is
+Layout:  labels.csv with `path` (or image, video, name, item), relative to the folder, and `score` (or mos, label), higher is
          better; optional: split, scene, subset, reference, distortion, std, and x1, y1, x2, y2 of the face in pixels
 """
 
@@ -15,7 +15,7 @@ from mien.data.sample import Sample
 
 BOX = ("x1", "y1", "x2", "y2")
 ALIASES: dict[str, tuple[str, ...]] = {
-    "path": ("path", "image", "video", "name"),
+    "path": ("path", "image", "video", "name", "item"),
     "score": ("score", "mos", "label"),
     **{name: (name,) for name in (*("split", "scene", "subset", "reference", "distortion", "std"), *BOX)},
 }  #: our column -> the headers that it is found under, the first one that is there

@@ -214,7 +214,9 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             return path
         raise ModelError(f"{name}@{version} is not in this release of mien, which has version {_version(path)}")
     path = Path(model)
-    if path.suffix.lower() != ".onnx" or not path.is_file():
+    if path.suffix.lower() == ".onnx" and not path.is_file():
+        raise ModelError(f"there is no file {os.fspath(model)}. A model is an .onnx file with its .json card beside it")
+    if path.suffix.lower() != ".onnx":
         known = ", ".join(EMBEDDED)
         raise ModelError(f"no model {os.fspath(model)!r}. Pass the path of an .onnx file, or one of: {known}")
     return path
