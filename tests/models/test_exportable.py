@@ -33,7 +33,9 @@ def test_every_network_is_here() -> None:
     assert {*FAST, *SLOW, *REFUSED} == set(zoo.MODELS)
 
 
-@pytest.mark.parametrize("name", [*FAST, *(pytest.param(n, marks=pytest.mark.slow, id=n) for n in SLOW)])
+@pytest.mark.parametrize(
+    "name", [*FAST, *(pytest.param(n, marks=[pytest.mark.slow, pytest.mark.heavy], id=n) for n in SLOW)]
+)
 def test_the_exported_network_answers_as_torch_does(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging.checkpoints, "load", lambda name, weights: _with_drawn_weights(name))
     (tmp_path / "weights.pt").write_bytes(b"drawn")
