@@ -84,7 +84,7 @@ def test_weights_of_another_network_are_named_by_what_is_missing_and_too_much(
     del state["quality.0.weight"]
     state["fc.weight"] = torch.ones(3)
     told = refused(capsys, "score", picture, "--model", STUDENT, "--weights", saved(tmp_path / "w.pt", state))
-    assert "these are not weights of Student" in told
+    assert "these are not weights of efficient-fiqa-student" in told
     assert "missing: quality.0.weight" in told and "1 are unexpected: fc.weight" in told
     state = FIXTURE.state_dict() | {"quality.0.weight": torch.ones(2, 168)}
     told = refused(capsys, "score", picture, "--model", STUDENT, "--weights", saved(tmp_path / "w.pt", state))

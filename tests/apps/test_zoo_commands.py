@@ -311,7 +311,7 @@ def test_verify_of_what_is_no_fixture_of_the_network_is_wrong_usage(
     with pytest.raises(ModelError, match=r"missing: fc\.weight"):
         zoo_commands.verify_network("tiny", other)
     monkeypatch.delitem(sys.modules, tiny.__name__)
-    with pytest.raises(UsageError, match="this release of mien has no"):
+    with pytest.raises(UsageError, match="tiny cannot be verified: its authors published no code"):
         zoo_commands.verify_network("tiny", fixture)
 
 

@@ -457,7 +457,7 @@ def verify_network(name: str, fixture: Path, *, as_json: bool = False) -> int:
         checks = verify.verify(name, fixtures.read(fixture))
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("mien.models"):
-            raise UsageError(f"{name} cannot be verified: this release of mien has no {error.name}") from error
+            raise UsageError(f"{name} cannot be verified: its authors published no code to compare with") from error
         raise
     except KeyError as error:
         raise UsageError(f"{fixture} is not a fixture of {name}: it lacks {error}") from error

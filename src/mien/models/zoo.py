@@ -124,16 +124,22 @@ def load_official(net: nn.Module, state_dict: Mapping[str, Any]) -> nn.Module:
     missing = [key for key in wanted if key not in found and not _matches(key, optional)]
     unexpected = [key for key in found if key not in wanted and not _matches(key, ignored)]
     if missing or unexpected:
-        raise ModelError(_misfit(type(net).__name__, missing, unexpected, len(wanted)))
+        raise ModelError(_misfit(_called(net), missing, unexpected, len(wanted)))
     other = [
         f"{key}: {list(found[key].shape)} in the file, {list(value.shape)} in the network"
         for key, value in wanted.items()
         if key in found and found[key].shape != value.shape
     ]
     if other:
-        raise ModelError(f"weights of another size for {type(net).__name__}: {_first(other)}")
+        raise ModelError(f"weights of another size for {_called(net)}: {_first(other)}")
     net.load_state_dict({**wanted, **{k: v.to(wanted[k].dtype) for k, v in found.items() if k in wanted}})
     return net.eval()
+
+
+def _called(net: nn.Module) -> str:
+    """What users call a network; its class where the table does not have it."""
+    own = f"{type(net).__module__}:{type(net).__qualname__}"
+    return " or ".join(name for name in names() if MODELS[name] == own) or type(net).__name__
 
 
 def _entry(name: str) -> str:
