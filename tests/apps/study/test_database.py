@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from mien.apps.study import schema
+from mien.apps.study import observers, schema
 from mien.apps.study.database import Database
 from mien.apps.study.folder import Study
 from mien.apps.study.hosted import find, host
@@ -76,6 +79,24 @@ def test_a_study_may_change_until_somebody_has_joined(what: str, database: Datab
     joined(database, hosted)
     with pytest.raises(UsageError, match=f"the {what} of study were changed after people have joined"):
         host(database, study)
+
+
+def test_a_study_does_not_change_while_somebody_joins(database: Database, make_study, monkeypatch: pytest.MonkeyPatch):
+    study = make_study()
+    hosted, joining, begin = host(database, study), threading.Event(), observers.begin
+
+    def slowly(*args: Any) -> None:
+        joining.set()
+        time.sleep(0.3)  # they are written down, and the transaction still open: another server starts now
+        begin(*args)
+
+    monkeypatch.setattr(observers, "begin", slowly)
+    thread = threading.Thread(target=joined, args=(database, hosted))
+    thread.start()
+    assert joining.wait(10)
+    with pytest.raises(UsageError, match="changed after people have joined"):
+        host(database, changed(study, "items"))
+    thread.join()
 
 
 def test_the_words_may_change_and_all_that_were_agreed_to_are_kept(database: Database, make_study):

@@ -322,11 +322,18 @@ def test_too_many_are_told_to_wait(what: str, acr: Hosted, make_client: MakeClie
     assert int(replies[-1].headers["retry-after"]) >= 1
 
 
-def test_a_guesser_does_not_get_in_with_the_right_secret_either(acr: Hosted, make_client: MakeClient):
+def test_a_guesser_shuts_nobody_out_who_has_the_right_secret(acr: Hosted, make_client: MakeClient):
     client = make_client(acr, rates=usual_rates())
+    before, guess = Browser(client, acr), {"authorization": "Bearer guess"}
+    trial = before.join()["trials"][0]
     for _ in range(21):
-        client.get("/api/owner", headers={"authorization": "Bearer guess"})
-    is_problem(client.get("/api/owner", headers={"authorization": f"Bearer {acr.study.owner}"}), 429)
+        client.get("/api/owner", headers=guess)
+    for path in ("/api/owner", "/api/session", f"/api/study/{acr.study.link}x"):  # all from the same address
+        is_problem(client.get(path, headers=guess), 429)
+    assert client.get("/api/owner", headers={"authorization": f"Bearer {acr.study.owner}"}).status_code == 200
+    assert client.get("/api/session", headers=before.headers).status_code == 200
+    assert before.vote(trial, "4").status_code == 200
+    Browser(client, acr).join()
 
 
 def test_people_are_never_slowed_down_by_the_usual_limits(acr: Hosted, make_client: MakeClient):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
-from mien.apps.study import schema
+from mien.apps.study import schema, votes
 from mien.apps.study.database import Database
 from mien.apps.study.hosted import Hosted
 from mien.apps.study.observers import forget, join, need_open
@@ -93,6 +96,18 @@ def test_what_is_no_answer_is_refused(change: dict[str, object], status: int, da
     assert count(database) == 1
 
 
+def test_only_a_used_key_is_told_as_one(database: Database, hosted):
+    study = hosted("acr")
+    somebody = joined(database, study)
+    first = standing(database, study, somebody).trials[0]
+    with database.write() as connection:  # what never happens: a vote to a trial that is open
+        row = {"trial_id": first.id, "observer_id": somebody.seat.observer_id, "key": "old", "answer": "3"}
+        more = {"response_ms": 1, "views": 1, "session": "s", "received": 0.0}
+        connection.execute(insert(schema.vote).values(**row, **more))
+    with pytest.raises(IntegrityError):
+        record(database, study, somebody, ballot(first.id, "3", key="new"))
+
+
 def test_a_closed_study_takes_nobody_and_nothing(database: Database, hosted):
     study: Hosted = hosted("acr")
     somebody = joined(database, study)
@@ -137,3 +152,82 @@ def test_who_asks_for_it_is_forgotten(database: Database, hosted):
     assert len(vote_all(database, study, third, lambda _: "left")) == 18
     with pytest.raises(RefusedError, match="no longer yours"):
         record(database, study, goes, ballot(1, "left"))
+    row = schema.observer.select().where(schema.observer.c.id == goes.seat.observer_id)
+    with database.read() as connection:
+        left = connection.execute(row).mappings().one()
+    assert (left["joined"], left["wording_sha256"], left["quota"], left["check"]) == (0, "", 0, None)
+
+
+def test_who_is_forgotten_while_they_come_back_gets_nothing(database: Database, hosted):
+    study = hosted("pairwise")
+    goes = joined(database, study)  # the server has found them, and then ...
+    forget(database, study, goes.code)
+    with pytest.raises(RefusedError) as caught:
+        standing(database, study, goes, check={"width": 1280})
+    assert caught.value.status == 401
+    nothing_is_left(database, goes.seat.observer_id)
+
+
+def nothing_is_left(database: Database, observer_id: int) -> None:
+    """No vote, no trial and no check of theirs, and no trial that is half free."""
+    o, t, v = schema.observer, schema.trial, schema.vote
+    voted = exists().where(v.c.trial_id == t.c.id)
+    with database.read() as connection:
+        for table in (t, v):
+            assert connection.execute(select(table).where(table.c.observer_id == observer_id)).all() == []
+        assert connection.execute(select(t).where(t.c.answered.is_not(None) != voted)).all() == []
+        assert connection.execute(select(t).where(t.c.observer_id.is_(None), voted)).all() == []
+        assert connection.scalar(select(o.c.check).where(o.c.id == observer_id)) is None
+
+
+@pytest.mark.parametrize("method", ["acr", "pairwise"])
+def test_a_vote_on_its_way_is_forgotten_too(method: str, database: Database, hosted, monkeypatch: pytest.MonkeyPatch):
+    study = hosted(method)
+    goes = joined(database, study)
+    first = standing(database, study, goes).trials[0]
+    written, told = threading.Event(), votes._standing
+
+    def slowly(*args: object, **more: object) -> object:
+        written.set()
+        time.sleep(0.3)  # the vote is written, and the transaction still open: `forget` comes now
+        return told(*args, **more)
+
+    monkeypatch.setattr(votes, "_standing", slowly)
+    answer = study.settings.answers[0]
+    sender = threading.Thread(target=record, args=(database, study, goes, ballot(first.id, answer)))
+    sender.start()
+    assert written.wait(10)
+    assert forget(database, study, goes.code) == 1
+    sender.join()
+    nothing_is_left(database, goes.seat.observer_id)
+
+
+def test_forgetting_somebody_who_votes_leaves_a_sound_study(database: Database, hosted):
+    study = hosted("pairwise", design="full")
+    for _ in range(5):
+        goes = joined(database, study)
+        barrier, broken = threading.Barrier(4), []
+
+        def send(goes=goes, barrier=barrier, broken=broken) -> None:
+            barrier.wait()
+            try:
+                with suppress(RefusedError):  # another thread was faster, or they are forgotten
+                    while trials := standing(database, study, goes).trials:
+                        for trial in trials:
+                            with suppress(RefusedError):
+                                record(database, study, goes, ballot(trial.id, "left"))
+            except Exception as error:
+                broken.append(error)
+
+        threads = [threading.Thread(target=send) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        time.sleep(0.02)
+        forget(database, study, goes.code)
+        for thread in threads:
+            thread.join()
+        assert broken == []
+        nothing_is_left(database, goes.seat.observer_id)
+    third = joined(database, study)
+    assert len(vote_all(database, study, third, lambda _: "left")) == 18

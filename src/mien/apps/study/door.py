@@ -89,14 +89,14 @@ class Door:
                 self._known.popitem(last=False)
         return observer
 
-    def _token(self, request: Request) -> str:
-        """The secret that came along; an address that has guessed too often is not even looked up."""
-        if wait := self._guesses.wait_s(_address(request), take=False):
-            raise RefusedError(429, "Too many wrong secrets; wait a little.", retry_after_s=int(wait) + 1)
+    @staticmethod
+    def _token(request: Request) -> str:
+        """The secret that came along, or ""."""
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         return token.strip() if kind.lower() == "bearer" else ""
 
     def _guessed_wrong(self, request: Request) -> None:
+        """Charge the address for a wrong secret; a right one is never asked to wait for those of its neighbours."""
         if wait := self._guesses.wait_s(_address(request)):
             raise RefusedError(429, "Too many wrong secrets; wait a little.", retry_after_s=int(wait) + 1)
 

@@ -122,7 +122,8 @@ def sha256(text: str) -> str:
 
 def _found_or_written(connection: Connection, study: Study) -> int:
     table = schema.study
-    row = connection.execute(select(table).where(table.c.link == study.link)).mappings().first()
+    there = select(table).where(table.c.link == study.link).with_for_update()  # as `lock_study`: who joins now waits
+    row = connection.execute(there).mappings().first()
     facts = _facts(study)
     if row is None:
         values = {**facts, "link": study.link, "open": True, "created": time.time()}

@@ -26,19 +26,14 @@ class Limiter:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def wait_s(self, key: str, *, take: bool = True) -> float:
-        """0 when the key may go on now (one is taken away), else the seconds until it may.
-
-        Args:
-            key: whoever asks.
-            take: False only looks.
-        """
+    def wait_s(self, key: str) -> float:
+        """0 when the key (whoever asks) may go on now, and one is taken away; else the seconds until it may."""
         per_second, now = self._rate.per_minute / 60, time.monotonic()
         with self._lock:
             left, then = self._left.pop(key, (float(self._rate.burst), now))
             left = min(self._rate.burst, left + (now - then) * per_second)
             allowed = left >= 1
-            self._left[key] = (left - 1 if allowed and take else left, now)
+            self._left[key] = (left - 1 if allowed else left, now)
             if len(self._left) > _MOST_KEYS:
                 self._left.popitem(last=False)
         return 0.0 if allowed else (1 - left) / per_second

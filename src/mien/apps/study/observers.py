@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mien.apps.study import schema
 from mien.apps.study.assignment import FREE, Seat, begin
@@ -21,6 +21,13 @@ from mien.core.errors import UsageError
 
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # none that is read as another one
 _CODE_LETTERS = 6
+
+_O = schema.observer
+_HOLD = (
+    select(_O.c.id)
+    .where(_O.c.id == bindparam("me"), _O.c.code == bindparam("code"))
+    .with_for_update(key_share=True)  # the rows that point to this one need not wait
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,16 @@ def find_observer(connection: Connection, hosted: Hosted, token: str) -> Observe
     return Observer(Seat(row.id, row.number, row.quota), row.code, row.check is not None)
 
 
+def hold(connection: Connection, observer: Observer) -> bool:
+    """Lock the row of an observer, before any of their trials and before the study; False when they were forgotten.
+
+    From here to the end of the transaction nothing else happens for them: `forget` waits until it has ended, and
+    whatever waits for `forget` finds nobody.
+    """
+    mine = {"me": observer.seat.observer_id, "code": observer.code}
+    return connection.scalar(_HOLD, mine) is not None
+
+
 def keep_check(connection: Connection, observer: Observer, found: Mapping[str, Any]) -> None:
     """Keep what the viewing check found; a later one takes the place of an earlier one."""
     t = schema.observer
@@ -101,6 +118,8 @@ def need_open(connection: Connection, hosted: Hosted) -> None:
 def forget(database: Database, hosted: Hosted, code: str) -> int:
     """Delete the votes of an observer and all that is known about them; an empty row keeps their number.
 
+    Their row is locked first, as `hold` does, so that no vote of theirs that is on its way outlives this.
+
     Returns:
         How many votes there were.
 
@@ -109,15 +128,17 @@ def forget(database: Database, hosted: Hosted, code: str) -> int:
     """
     o, t, v = schema.observer, schema.trial, schema.vote
     with database.write() as connection:
-        lock_study(connection, hosted.id)
-        key = connection.scalar(select(o.c.id).where(o.c.study_id == hosted.id, o.c.code == code.upper()))
+        whose = select(o.c.id).where(o.c.study_id == hosted.id, o.c.code == code.upper())
+        key = connection.scalar(whose.with_for_update())
         if key is None:
             raise UsageError(f"nobody in this study has the code {code}")
+        lock_study(connection, hosted.id)
         gone = connection.execute(delete(v).where(v.c.observer_id == key)).rowcount
         connection.execute(update(t).where(t.c.observer_id == key, t.c.pool).values(**FREE, answered=None))
         connection.execute(delete(t).where(t.c.observer_id == key))
         nobody = {"code": f"-{key}", "token_sha256": sha256(secret()), "check": None}
-        connection.execute(update(o).where(o.c.id == key).values(nobody))
+        nothing = {"joined": 0.0, "wording_sha256": "", "quota": 0}
+        connection.execute(update(o).where(o.c.id == key).values(**nobody, **nothing))
     return gone
 
 

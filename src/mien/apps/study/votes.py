@@ -14,7 +14,7 @@ from mien.apps.study import schema
 from mien.apps.study.assignment import renew, total, upcoming
 from mien.apps.study.database import Database
 from mien.apps.study.hosted import Hosted
-from mien.apps.study.observers import Observer, keep_check
+from mien.apps.study.observers import Observer, hold, keep_check
 from mien.apps.study.refusal import RefusedError
 
 
@@ -73,19 +73,28 @@ def record(database: Database, hosted: Hosted, observer: Observer, ballot: Ballo
         raise RefusedError(422, f"An answer is one of {', '.join(hosted.settings.answers)}.")
     try:
         with database.write() as connection:
+            hold(connection, observer)  # somebody forgotten has no trials, so that what follows refuses them
             duplicate = not _keep(connection, hosted, observer, ballot) and _is_kept(
                 connection, hosted, observer, ballot
             )
             return _standing(connection, hosted, observer, duplicate=duplicate)
     except IntegrityError as error:
+        if not _is_used(database, observer, ballot.key):
+            raise
         raise RefusedError(422, "This key belongs to the answer to another question.") from error
 
 
 def standing(
     database: Database, hosted: Hosted, observer: Observer, *, check: Mapping[str, Any] | None = None
 ) -> Standing:
-    """Where somebody is who comes back, or has just been through the viewing check; what was given stays theirs."""
+    """Where somebody is who comes back, or has just been through the viewing check; what was given stays theirs.
+
+    Raises:
+        RefusedError: they have been forgotten meanwhile (401).
+    """
     with database.write() as connection:
+        if not hold(connection, observer):
+            raise RefusedError(401, "This link is not known here any more.")
         if check is not None:
             keep_check(connection, observer, check)
         renew(connection, observer.seat)
@@ -131,6 +140,13 @@ def _is_kept(connection: Connection, hosted: Hosted, observer: Observer, ballot:
         if not found.open:
             raise RefusedError(403, "This study is closed. Thank you for your answers.")
     raise RefusedError(409, "This question is no longer yours; the next one comes.")
+
+
+def _is_used(database: Database, observer: Observer, key: str) -> bool:
+    """Whether an answer of this observer has this key."""
+    with database.read() as connection:
+        used = select(_V.c.trial_id).where(_V.c.observer_id == observer.seat.observer_id, _V.c.key == key)
+        return connection.scalar(used) is not None
 
 
 def _standing(connection: Connection, hosted: Hosted, observer: Observer, *, duplicate: bool = False) -> Standing:
