@@ -27,6 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_table(root / "labelled", 40)
     write_table(root / "more", 10, first=100, score=False).unlink()
     write_table(root / "others", 10, first=200, score=False).unlink()
+    (root / "few.csv").write_text("path,score\nlabelled/p0.png,1\n")
     return root
 
 
@@ -133,14 +134,15 @@ def test_wrong_usage_is_one_line_that_says_what_to_do(folder, arguments, message
     assert message in refused(folder, MienError, *arguments)
 
 
-@pytest.mark.parametrize(("module", "extra"), [("scipy", "train"), ("torch", "train")])
-def test_a_missing_extra_is_named(folder, monkeypatch, module, extra):
+@pytest.mark.parametrize(("module", "extra"), [("scipy", "train"), ("onnx", "train"), ("torch", "train")])
+@pytest.mark.parametrize("verb", ["train", "distill"])
+def test_a_missing_extra_is_named(folder, monkeypatch, module, extra, verb):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *_: None if name == module else find(name))
     if module == "torch":
         monkeypatch.setitem(sys.modules, "torch", None)
-    message = refused(folder, MissingExtraError, "train", "--data", "labelled")
-    assert message == f'mien train needs an extra: pip install "mien[{extra}]"'
+    message = refused(folder, MissingExtraError, verb, "--data", "labelled")
+    assert message == f'mien {verb} needs an extra: pip install "mien[{extra}]"'
 
 
 def test_pseudo_labels_are_a_table_that_train_reads(folder, model):
@@ -159,6 +161,58 @@ def test_pseudo_labels_are_a_table_that_train_reads(folder, model):
     assert all(min(b1, b2) - 1e-6 <= float(row["score"]) <= max(b1, b2) + 1e-6 for row in rows)
     assert "pseudo.csv exists" in refused(folder, UsageError, *arguments)
     assert mien(folder, *arguments, "--overwrite").exit_code == 0
+
+
+def test_pseudo_labels_that_are_finished_are_said_to_be(tmp_path):
+    write_table(tmp_path / "some", 3)
+    (tmp_path / "some" / "broken.jpg").write_bytes(b"nothing")
+    command = ("pseudo-label", "mien-judge", "some", "--out", "l.csv", "--resume")
+    assert mien(tmp_path, *command).exit_code == 3  # nothing to resume yet: it begins
+    before = (tmp_path / "l.csv").stat().st_mtime_ns
+    again = mien(tmp_path, *command)
+    assert (again.exit_code, again.stdout) == (3, "l.csv\n")
+    assert "l.csv is finished: 3 labels, sha256 " in again.stderr
+    assert (tmp_path / "l.csv").stat().st_mtime_ns == before
+    (tmp_path / "some" / "p0.png").unlink()
+    assert "or of other pictures: --overwrite" in refused(tmp_path, UsageError, *command)
+
+
+def test_pseudo_labels_that_were_cut_off_before_their_record_go_on(tmp_path, monkeypatch):
+    from mien.training import pseudo_labels
+
+    write_table(tmp_path / "some", 3).unlink()
+    command = ("pseudo-label", "mien-judge", "some", "--out", "l.csv")
+    replaced = pseudo_labels._replace
+
+    def cut(path, text):
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        replaced(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pseudo_labels, "_replace", cut)
+        assert mien(tmp_path, *command).exit_code != 0
+    assert (tmp_path / "l.csv").exists() and not (tmp_path / "l.json").exists()
+    assert mien(tmp_path, *command, "--resume").exit_code == 0
+    assert json.loads((tmp_path / "l.json").read_text())["sha256"] == sha256_of(tmp_path / "l.csv")
+    assert not (tmp_path / "l.csv.raw.jsonl").exists()
+
+
+def test_a_table_that_no_run_made_is_not_written_over_by_resume(folder, tmp_path):
+    mine = write_table(tmp_path / "some", 3)
+    before = mine.read_text()
+    message = refused(tmp_path, UsageError, "pseudo-label", "mien-judge", "some", "--out", str(mine), "--resume")
+    assert "is not of a run that --resume could go on with" in message
+    assert mine.read_text() == before
+
+
+def test_an_old_model_and_its_card_go_with_the_run_that_is_overwritten(folder, tmp_path):
+    for name in ("judge-net.onnx", "judge-net.json"):
+        (tmp_path / name).write_text("old")
+    command = (*TRAIN, "labelled", "--out", str(tmp_path))
+    assert "holds a run (judge-net.onnx)" in refused(folder, UsageError, *command)
+    assert "too few" in refused(folder, UsageError, *TRAIN, "few.csv", "--out", str(tmp_path), "--overwrite")
+    assert not list(tmp_path.glob("judge-net.*"))
 
 
 def test_without_a_fit_the_label_is_the_raw_number_and_unreadable_pictures_are_told(folder, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from mien.core.weights import sha256_of
 from mien.data import table
 from mien.data.sample import Sample
 from mien.models import export
+from mien.training import deliver as deliver_module
 from mien.training import recipes
 from mien.training.deliver import data_sha256, write_checked
 from mien.training.loop import LabelMap, Way
@@ -27,7 +29,7 @@ from mien.training.measure import agreement, chosen_by, predict
 from mien.training.parallel import Machine
 from mien.training.recipe import begin_parts
 from mien.training.sources import Source, prepare, read
-from mien.training.train import train
+from mien.training.train import model_files, train
 from training.tables import RECIPE, Small, write_table
 
 HERE = Machine(torch.device("cpu"))
@@ -217,6 +219,21 @@ def test_a_table_that_cannot_be_learned_from_is_explained(labels, tmp_path, rows
     bad.write_text("\n".join(rows))
     with pytest.raises(UsageError, match=message):
         train(RECIPE, [Source(bad)], tmp_path, HERE, Way())
+
+
+def test_a_kill_before_the_card_is_in_place_leaves_no_model_with_the_card_of_another(tmp_path, labels, monkeypatch):
+    """The old model and its card stay until both new ones are written."""
+    for name in model_files(RECIPE.name):
+        (tmp_path / name).write_text("old")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deliver_module, "json", SimpleNamespace(dumps=killed))
+    with pytest.raises(KeyboardInterrupt):
+        train(RECIPE, [Source(labels)], tmp_path, HERE, Way())
+    assert [(tmp_path / name).read_text() for name in model_files(RECIPE.name)] == ["old", "old"]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_folder_with_a_run_is_not_touched_without_a_word(tmp_path):

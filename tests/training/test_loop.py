@@ -24,7 +24,7 @@ from mien.training.parallel import Machine
 from mien.training.parts import Parts, divide
 from mien.training.recipe import Optimizer, Recipe
 from mien.training.schedule import Constant, Steps
-from training.tables import PLAIN, RECIPE, loss, write_table
+from training.tables import PLAIN, RECIPE, Small, loss, write_table
 
 HERE = Machine(torch.device("cpu"))
 
@@ -90,6 +90,25 @@ def test_the_number_of_readers_changes_nothing(parts, tmp_path):
     for name, workers in (("one", 1), ("many", 7)):
         fit(RECIPE, parts, tmp_path / name, HERE, Way(workers=workers))
     assert same(weights(tmp_path / "one"), weights(tmp_path / "many"))
+
+
+def test_weights_of_another_epoch_than_the_best_are_refused(parts, tmp_path):
+    fit(RECIPE, parts, tmp_path, HERE, Way())
+    best = torch.load(tmp_path / "best.pt", weights_only=True)
+    for change in ({"epoch": best["epoch"] + 1}, {"key": "of another run"}):
+        torch.save(best | change, tmp_path / "best.pt")
+        with pytest.raises(UsageError, match=r"best\.pt is not the one of epoch \d of this run.*--overwrite"):
+            fit(RECIPE, parts, tmp_path, HERE, Way(resume=True))
+
+
+def test_weights_of_the_same_sum_are_another_start(parts, tmp_path):
+    torch.manual_seed(0)
+    start = Small().state_dict()
+    recipe = replace(RECIPE, begin=lambda net, weights: net.load_state_dict(weights), epochs=1)
+    fit(recipe, parts, tmp_path, HERE, Way(), start=start)
+    turned = start | {"head.weight": start["head.weight"].flip(1)}
+    with pytest.raises(UsageError, match="belongs to a run with another recipe"):
+        fit(recipe, parts, tmp_path, HERE, Way(resume=True), start=turned)
 
 
 class StopError(Exception):

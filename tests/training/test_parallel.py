@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def test_the_command_runs_under_torchrun_and_one_process_writes(tmp_path):
     torchrun(*command, "--device", "cpu", cwd=tmp_path)
     assert (tmp_path / "out" / "judge-net.onnx").is_file()
     assert len((tmp_path / "out" / "log.jsonl").read_text().splitlines()) == 2
+
+
+def test_other_processes_wait_while_one_exports_for_hours(monkeypatch):
+    asked = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda backend, **how: asked.update(how))
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
+    with machine("cpu") as here:
+        assert here.world == 2
+    assert asked["timeout"] >= timedelta(hours=12)
 
 
 def test_shares_cover_the_batch_in_order():

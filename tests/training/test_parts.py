@@ -51,6 +51,28 @@ def test_a_share_of_each_scene():
     assert sorted(s.scene for s in parts.val) == ["s0", "s1", "s2", "s3", "s4"]
 
 
+def test_a_content_of_several_scenes_is_drawn_in_all_of_them_or_in_none():
+    given = [replace(s, reference=f"r{i // 5}", scene=f"s{i % 5}") for i, s in enumerate(samples())]
+    parts = divide(given, Split(share=0.1, per_scene=True))
+    assert not {s.reference for s in parts.val} & {s.reference for s in parts.train}
+    assert sorted(s.scene for s in parts.val) == ["s0", "s1", "s2", "s3", "s4"]  # one content, in each scene
+
+
+def test_contents_stay_whole_between_the_halves_of_the_validation_part():
+    given = [replace(s, reference=f"r{i // 5}") for i, s in enumerate(samples(200))]
+    parts = divide(given, Split(), hold=True)
+    assert len(parts.val) == len(parts.held) == 20
+    assert not {s.reference for s in parts.val} & {s.reference for s in parts.held}
+
+
+def test_nothing_is_held_back_where_one_content_is_most_of_the_validation_part():
+    given = [replace(s, split="val" if i >= 50 else "train") for i, s in enumerate(samples(100))]
+    given = [replace(s, reference="r" if i >= 60 else "") for i, s in enumerate(given)]
+    parts = divide(given, Split(), hold=True)
+    assert (len(parts.val), parts.held) == (50, ())
+    assert "held back" not in parts.made
+
+
 def test_half_of_a_large_validation_part_is_held_back_and_none_of_a_small_one():
     parts = divide(samples(200), Split(), hold=True)
     assert len(parts.val) == len(parts.held) == 20

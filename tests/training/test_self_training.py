@@ -16,14 +16,16 @@ import torch
 from mien.core.errors import UsageError
 from mien.core.weights import sha256_of
 from mien.data import table
+from mien.data.sample import Sample
 from mien.evaluation import logistic
+from mien.training import parts as parts_module
 from mien.training import pseudo_labels, self_training
 from mien.training.loop import Way
 from mien.training.measure import predict
 from mien.training.parallel import Machine
 from mien.training.parts import divide
 from mien.training.self_training import Pictures, SelfTraining, distill
-from mien.training.sources import Source
+from mien.training.sources import Source, read
 from training.tables import RECIPE, write_table
 
 HERE = Machine(torch.device("cpu"))
@@ -176,6 +178,66 @@ def test_pictures_that_cannot_be_read_at_all_are_refused(pictures, tmp_path):
     (tmp_path / "x.png").write_bytes(b"nothing")
     with pytest.raises(UsageError, match="none of 1 pictures could be read: there is nothing to label"):
         distill(BOTH, replace(pictures, u1=(str(tmp_path / "x.png"),)), tmp_path / "out", HERE, Way())
+
+
+@pytest.mark.parametrize("part", ["train", "val", "held", "test"])
+def test_labelled_pictures_of_any_part_are_not_labelled_again(pictures, tmp_path, monkeypatch, part):
+    learned = _learned_by_the_student(monkeypatch)
+    rows = [f"../labelled/p{i}.png,{5 - i % 5},{'test' if i % 10 == 0 else 'train'}" for i in range(40)]
+    labels = _table(pictures.labelled[0].path.parent, tmp_path, rows)
+    held = replace(BOTH, student=replace(BOTH.student, calibrate=True))
+    monkeypatch.setattr(parts_module, "FEWEST_HELD", 4)
+    parts = divide(read([Source(labels)]), RECIPE.split, hold=True)
+    known = getattr(parts, part)[0].file
+    (tmp_path / "link.png").symlink_to(known.resolve())
+    told: list[str] = []
+    given = Pictures((Source(labels),), (*pictures.u1, str(known), str(tmp_path / "link.png")), pictures.u2)
+    with pytest.raises(StopError):
+        distill(held, given, tmp_path / "out", HERE, Way(tell=told.append))
+    assert known.resolve() not in [s.file.resolve() for s in learned if s.name.startswith("2-labels-u1/")]
+    facts = (
+        f"--u1: 2 of 14 pictures are in the labelled table or were given before and are left out, the first is {known}"
+    )
+    assert facts in told
+
+
+def test_a_picture_of_both_unlabelled_sets_is_of_the_first_one(pictures, tmp_path, monkeypatch):
+    learned = _learned_by_the_student(monkeypatch)
+    told: list[str] = []
+    twice = replace(pictures, u2=(*pictures.u2, pictures.u1[3]))
+    with pytest.raises(StopError):
+        distill(BOTH, twice, tmp_path, HERE, Way(tell=told.append))
+    assert [s.name.partition("/")[0] for s in learned if s.file == Path(pictures.u1[3])] == ["2-labels-u1"]
+    assert f"left out, the first is {pictures.u1[3]}" in " ".join(told)
+
+
+def test_a_set_of_labelled_pictures_alone_is_refused(pictures, tmp_path):
+    known = tuple(str(pictures.labelled[0].path.parent / f"p{i}.png") for i in range(3))
+    with pytest.raises(UsageError, match=r"--u2: 3 of 3 pictures .* the first is .*p0\.png; none is left to label"):
+        distill(BOTH, replace(pictures, u2=known), tmp_path, HERE, Way())
+    assert not (tmp_path / "1-teacher").exists()  # said before hours of learning
+
+
+def _table(pictures: Path, folder: Path, rows: list[str]) -> Path:
+    """A table of split pictures that lie beside its folder."""
+    (folder / "labelled").symlink_to(pictures)
+    (folder / "table").mkdir()
+    (folder / "table" / "labels.csv").write_text("\n".join(["path,score,split", *rows]) + "\n")
+    return folder / "table" / "labels.csv"
+
+
+def _learned_by_the_student(monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
+    """What the student is about to learn from, when the run is cut off there; the teachers learn for one epoch."""
+    fit, learned = self_training.fit_from, []
+
+    def cut(recipe, parts, out, *rest):
+        if out.name == "5-student":
+            learned.extend(parts.train)
+            raise StopError
+        return fit(replace(recipe, epochs=1), parts, out, *rest)
+
+    monkeypatch.setattr(self_training, "fit_from", cut)
+    return learned
 
 
 def test_paths_below_the_table_are_relative_to_it(tmp_path):

@@ -1,11 +1,14 @@
 """A student that begins where an earlier edition ended gives that edition's numbers, also while it trains."""
 
+import sys
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from mien.core.errors import MissingExtraError  # noqa: E402
 from mien.models.judge_net import JudgeNet  # noqa: E402
 from mien.training import student  # noqa: E402
 from mien.training.export import export  # noqa: E402
@@ -71,6 +74,12 @@ def folded(old):
     """What the exporter multiplies into that convolution."""
     norm = old.stages[1][1].first[1]
     return (norm.weight / (norm.running_var + norm.eps).sqrt())[:, None, None, None].detach()
+
+
+def test_a_missing_onnx_is_named(earlier, pixels, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtraError, match=r'needs an extra: pip install "mien\[train\]"'):
+        begin_with(network(), earlier[1], DEPTHS, pixels)
 
 
 def test_a_file_of_another_network_is_refused(earlier, pixels):

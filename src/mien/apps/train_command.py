@@ -63,14 +63,14 @@ def train_recipe(name: str, options: RunOptions, *, start: Path | None = None) -
     _need_training("mien train")
     from mien.training import recipes
     from mien.training.sources import prepare
-    from mien.training.train import MADE, train
+    from mien.training.train import MADE, model_files, train
 
     recipe = _changed(recipes.recipe(name, quick=options.quick), options)
     sources = _sources(options)
     out = options.out or Path("runs") / recipe.name
     with _run(out, options) as (here, way):
         if here.main:
-            prepare(out, MADE, resume=options.resume, overwrite=options.overwrite)
+            prepare(out, (*MADE, *model_files(recipe.name)), resume=options.resume, overwrite=options.overwrite)
         here.wait()
         return _tell_model(lambda: train(recipe, sources, out, here, way, start=start), out)
 
@@ -104,6 +104,7 @@ def distill_recipe(
     from mien.training import recipes
     from mien.training.self_training import MADE, Pictures, Starts, distill
     from mien.training.sources import prepare
+    from mien.training.train import model_files
 
     both = recipes.self_training(name, quick=options.quick)
     both = replace(both, teacher=_changed(both.teacher, options), student=_changed(both.student, options))
@@ -111,7 +112,7 @@ def distill_recipe(
     out = options.out or Path("runs") / both.name
     with _run(out, options) as (here, way):
         if here.main:
-            prepare(out, MADE, resume=options.resume, overwrite=options.overwrite)
+            prepare(out, (*MADE, *model_files(both.student.name)), resume=options.resume, overwrite=options.overwrite)
         here.wait()
         return _tell_model(lambda: distill(both, pictures, out, here, way, starts=Starts(teacher, student)), out)
 
@@ -154,6 +155,10 @@ def pseudo_label(options: LabelOptions) -> int:
     paths = _found(options.paths, "PATH")
     scorer = load(options.model, weights=options.weights, raw_range=options.raw_range, threads=options.threads)
     key = fingerprint(scorer.model_id, scorer.preprocess_id)
+    if finished := _finished(options, key, len(set(paths))):
+        _say(f"{out} is finished: {finished['pictures']:,} labels, sha256 {finished['sha256']}", quiet=options.quiet)
+        print(out)
+        return SOME_UNREADABLE if finished["unreadable"] else DONE
     told = 0
 
     def score(missing: Sequence[str]) -> Iterator[tuple[str, float | None]]:
@@ -197,10 +202,32 @@ def _check_labels(options: LabelOptions) -> None:
         raise UsageError("--resume and --overwrite exclude each other")
     if options.overwrite:
         raw.unlink(missing_ok=True)
-    elif out.exists() or (raw.exists() and not options.resume):
+    elif not options.resume and (out.exists() or raw.exists()):
         raise UsageError(
             f"{out if out.exists() else raw} exists: --resume goes on with a run, --overwrite starts again"
         )
+    elif out.exists() and not raw.exists() and not pseudo_labels.read_record(out):
+        raise UsageError(f"{out} is not of a run that --resume could go on with: choose another --out, or --overwrite")
+
+
+def _finished(options: LabelOptions, key: str, n: int) -> dict[str, Any]:
+    """The record of the table, where --resume finds that nothing is left to do; else empty.
+
+    Raises:
+        UsageError: the table is of another judge, another map or other pictures.
+    """
+    from mien.core.weights import sha256_of
+    from mien.training import pseudo_labels
+
+    if not options.resume or pseudo_labels.raw_file(options.out).exists():
+        return {}
+    record = pseudo_labels.read_record(options.out)
+    wanted = (key, None if options.fit is None else sha256_of(options.fit), n)
+    if record and (
+        wanted != (record.get("key"), record.get("fitted_on_sha256"), record["pictures"] + record["unreadable"])
+    ):
+        raise UsageError(f"{options.out} was made by another model, with another map or of other pictures: --overwrite")
+    return record
 
 
 def _fitted(scorer: Any, options: LabelOptions):
@@ -225,7 +252,8 @@ def _need_training(what: str) -> None:
         zoo.need_torch(what)
     except MissingExtraError:
         raise MissingExtraError(what, "train") from None
-    _need("scipy", what, "train")
+    for module in ("scipy", "onnx"):  # onnx writes the model, hours later
+        _need(module, what, "train")
 
 
 def _need(module: str, what: str, extra: str) -> None:

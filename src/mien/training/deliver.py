@@ -74,17 +74,20 @@ def deliver(
         if samples
     }
     net = fitted.net.cpu()
-    fresh = out.with_name(f".{out.name}.new")
+    card_file = out.with_suffix(".json")
+    fresh, fresh_card = (path.with_name(f".{path.name}.new") for path in (out, card_file))
     try:
         difference = write_checked(recipe, net, fresh)
         card = _card(recipe, fitted, parts, origin, answers, difference) | {
             "file": out.name,
             "sha256": sha256_of(fresh),
         }
-        fresh.replace(out)
+        fresh_card.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(out)  # nothing that can take long or fail comes between the model and its card
+        fresh_card.replace(card_file)
     finally:
         fresh.unlink(missing_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        fresh_card.unlink(missing_ok=True)
     return out
 
 
@@ -246,7 +249,8 @@ def _interval(fitted: Fitted, parts: Parts, answers: Mapping[str, Answers]) -> d
         return none | {"method": "none: the network does not say how sure it is"}
     if "held" not in answers:
         return none | {
-            "method": f"none: it takes a validation part of {2 * FEWEST_HELD} pictures, half of which is held back"
+            "method": f"none: it takes a validation part of {2 * FEWEST_HELD} pictures, half of which, "
+            "in whole contents, is held back"
         }
     held = answers["held"]
     label = np.array([fitted.labels(s.label) for s in parts.held if s.label is not None])

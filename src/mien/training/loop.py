@@ -7,6 +7,7 @@ weights, bit for bit on a CPU, as one that was not, and the number of processes 
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -186,11 +187,20 @@ class _Run:
         self._close(pool)
 
     def result(self) -> Fitted:
-        """With the best weights that were kept."""
+        """With the best weights that were kept.
+
+        Raises:
+            UsageError: they are of another epoch or another run.
+        """
         self.here.wait()
         net = self.recipe.network()
-        checkpoint.load_weights(self.out / checkpoint.BEST, net)
+        facts = checkpoint.load_weights(self.out / checkpoint.BEST, net)
         assert self.progress.best_epoch is not None
+        if (facts.get("key"), facts.get("epoch")) != (self.key, self.progress.best_epoch):
+            raise UsageError(
+                f"{self.out / checkpoint.BEST} is not the one of epoch {self.progress.best_epoch} of this run, which "
+                f"{checkpoint.FILE} names as the best: begin again with --overwrite"
+            )
         return Fitted(net.to(self.here.device).eval(), self.labels, self.progress.best_epoch, self.progress.history)
 
     def _begun(self) -> Progress:
@@ -345,6 +355,9 @@ class _Run:
 
 
 def _digest(net: nn.Module) -> str:
-    """Of the weights that a run begins with: the same seed gives the same, another start another."""
-    total = [(name, float(value.double().sum())) for name, value in net.state_dict().items()]
-    return fingerprint(total)
+    """SHA-256 of the weights that a run begins with: the same seed gives the same, another start another."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

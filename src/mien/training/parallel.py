@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -19,6 +20,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mien.core.errors import UsageError
+
+#: The others wait while the main process judges, exports and checks, which may take hours; torch gives up after 10 or
+#: 30 minutes. When a process dies, torchrun ends the others long before.
+PATIENCE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def machine(device: str | None = None) -> Iterator[Machine]:
     if world == 1:
         yield Machine(place)
         return
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Machine(place, rank, world)
     finally:

@@ -49,7 +49,7 @@ def divide(samples: Sequence[Sample], how: Split, *, hold: bool = False) -> Part
     Args:
         samples: of one or several data sets; those without a label are left out.
         how: see `Split`.
-        hold: keep half of the validation part back for calibration, where it is large enough.
+        hold: keep half of the validation part back for calibration, in whole contents, where it is large enough.
 
     Raises:
         UsageError: too few labelled pictures, labels that are all the same, or an unknown split.
@@ -67,9 +67,9 @@ def divide(samples: Sequence[Sample], how: Split, *, hold: bool = False) -> Part
         of = " of each scene" if how.per_scene else ""
         made = f"validation: {how.share:.0%} of the training {kept}{of}, drawn with seed {how.seed}"
     held: list[Sample] = []
-    if hold and len(val) >= 2 * FEWEST_HELD:
-        order = np.random.default_rng(how.seed).permutation(len(val))
-        held, val = [val[i] for i in np.sort(order[::2])], [val[i] for i in np.sort(order[1::2])]
+    if hold:
+        held, val = _halved(val, how.seed)
+    if held:
         made += "; half of the validation part is held back for calibration"
     _check(len(samples), labelled, train, val)
     return Parts(tuple(train), tuple(val), tuple(held), tuple(by_name["test"]), made)
@@ -77,13 +77,33 @@ def divide(samples: Sequence[Sample], how: Split, *, hold: bool = False) -> Part
 
 def _taken(train: list[Sample], how: Split) -> tuple[list[Sample], list[Sample]]:
     """Training pictures without and only with the validation part."""
-    drawn: set[int] = set()
+    drawn: set[str] = set()  # a content that was drawn in one scene is drawn in all
     for group in _groups(train, how):
-        units = list(dict.fromkeys(train[i].reference or train[i].name for i in group))
+        units = list(dict.fromkeys(_content(train[i]) for i in group))
         order = np.random.RandomState(how.seed).permutation(len(units))
-        chosen = {units[k] for k in order[: int(np.ceil(how.share * len(units)))]}
-        drawn |= {i for i in group if (train[i].reference or train[i].name) in chosen}
-    return [s for i, s in enumerate(train) if i not in drawn], [s for i, s in enumerate(train) if i in drawn]
+        missing = int(np.ceil(how.share * len(units))) - len(drawn.intersection(units))
+        fresh = [units[k] for k in order if units[k] not in drawn]
+        drawn |= set(fresh[: max(missing, 0)])
+    return [s for s in train if _content(s) not in drawn], [s for s in train if _content(s) in drawn]
+
+
+def _halved(val: list[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
+    """Held back and kept: drawn contents, each dealt to the half that has fewer pictures; none held if one is small."""
+    contents: dict[str, list[int]] = {}
+    for i, sample in enumerate(val):
+        contents.setdefault(_content(sample), []).append(i)
+    units = list(contents.values())
+    held: set[int] = set()
+    kept: set[int] = set()
+    for k in np.random.default_rng(seed).permutation(len(units)):
+        (held if len(held) <= len(kept) else kept).update(units[k])
+    if min(len(held), len(kept)) < FEWEST_HELD:
+        return [], val
+    return [val[i] for i in sorted(held)], [val[i] for i in sorted(kept)]
+
+
+def _content(sample: Sample) -> str:
+    return sample.reference or sample.name
 
 
 def _groups(train: list[Sample], how: Split) -> list[list[int]]:

@@ -98,19 +98,48 @@ def distill(
 
     Raises:
         UsageError: pictures that cannot be used, or a file of the run that was changed since it was written.
+
+    Unlabelled pictures that are in the labelled table too, in any part, are left out and counted.
     """
     begin = starts or Starts()
     chain = _Chain(out, here, way)
     parts = divide(read(pictures.labelled), both.teacher.split, hold=both.student.calibrate)
     chain.say(f"{len(parts.train)} labelled pictures to learn from, {len(parts.val)} to choose by ({parts.made})")
+    u1_paths, u2_paths = _unrated(pictures, parts, chain)
     teacher = chain.fit(TEACHER, both.teacher, parts, begin.teacher)
-    u1 = chain.label(LABELS_1, both.teacher, teacher, parts, pictures.u1, TEACHER)
+    u1 = chain.label(LABELS_1, both.teacher, teacher, parts, u1_paths, TEACHER)
     plus = chain.fit(TEACHER_PLUS, both.teacher, _with(parts, u1), begin.teacher)
-    u2 = chain.label(LABELS_2, both.teacher, plus, parts, pictures.u2, TEACHER_PLUS)
+    u2 = chain.label(LABELS_2, both.teacher, plus, parts, u2_paths, TEACHER_PLUS)
     everything = _with(parts, u1, u2)
     student = chain.fit(STUDENT, both.student, everything, begin.student)
     origin = Origin((*(s.name for s in pictures.labelled), *chain.in_words()), start_in_words(begin.student))
     return finish(both.student, student, everything, origin, out / f"{both.student.name}.onnx", here, way)
+
+
+def _unrated(pictures: Pictures, parts: Parts, chain: _Chain) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Both unlabelled sets without files of the labelled table, whatever their part, and without files twice.
+
+    A validation, held-back or test picture in them would be learned from, and its figures would mean nothing.
+
+    Raises:
+        UsageError: nothing is left of a set.
+    """
+    known = {s.file.resolve() for s in parts.everything}
+    left: list[tuple[str, ...]] = []
+    for option, paths in (("--u1", pictures.u1), ("--u2", pictures.u2)):
+        fresh: dict[Path, str] = {}
+        for path in paths:
+            if (file := Path(path).resolve()) not in known:
+                fresh.setdefault(file, path)
+        kept = set(fresh.values())
+        if dropped := [path for path in paths if path not in kept]:
+            facts = f"{len(dropped):,} of {len(paths):,} pictures are in the labelled table or were given before"
+            if not fresh:
+                raise UsageError(f"{option}: {facts}, the first is {dropped[0]}; none is left to label")
+            chain.say(f"{option}: {facts} and are left out, the first is {dropped[0]}")
+        known |= fresh.keys()
+        left.append(tuple(fresh.values()))
+    return left[0], left[1]
 
 
 def _with(parts: Parts, *more: tuple[Sample, ...]) -> Parts:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from mien.core.errors import MissingExtraError
 from mien.models.judge_net import JudgeNet
 
 
@@ -29,6 +30,7 @@ def begin_with(net: JudgeNet, model: Path, depths: Sequence[int], views: npt.NDA
 
     Raises:
         ValueError: the file is of another network.
+        MissingExtraError: onnx is not installed.
     """
     arrays, folded = _read(model)
     stem = net.stem[0].weight.shape[0]  # type: ignore[union-attr]
@@ -50,8 +52,11 @@ def begin_with(net: JudgeNet, model: Path, depths: Sequence[int], views: npt.NDA
 
 def _read(model: Path) -> tuple[dict[str, Tensor], list[tuple[Tensor, Tensor]]]:
     """All named arrays, and weight and bias of each convolution in order of execution; as float32."""
-    import onnx
-    from onnx import numpy_helper
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ImportError:
+        raise MissingExtraError("a start from an earlier model", "train") from None
 
     graph = onnx.load(model).graph
     arrays = {

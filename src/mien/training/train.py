@@ -15,7 +15,12 @@ from mien.training.parts import Parts, divide
 from mien.training.recipe import Recipe
 from mien.training.sources import Source, read
 
-MADE = (checkpoint.FILE, checkpoint.BEST, "log.jsonl", "tensorboard")  #: by a run, in its folder
+MADE = (checkpoint.FILE, checkpoint.BEST, "log.jsonl", "tensorboard")  #: by a run, in its folder, beside the model
+
+
+def model_files(name: str) -> tuple[str, str]:
+    """What `finish` makes in the folder of a run: the model and its card."""
+    return f"{name}.onnx", f"{name}.json"
 
 
 def train(
