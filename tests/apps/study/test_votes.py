@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from sqlalchemy import exists, func, insert, select
@@ -187,7 +188,7 @@ def test_a_vote_on_its_way_is_forgotten_too(method: str, database: Database, hos
     first = standing(database, study, goes).trials[0]
     written, told = threading.Event(), votes._standing
 
-    def slowly(*args: object, **more: object) -> object:
+    def slowly(*args: Any, **more: Any) -> votes.Standing:
         written.set()
         time.sleep(0.3)  # the vote is written, and the transaction still open: `forget` comes now
         return told(*args, **more)
