@@ -72,7 +72,7 @@ def train_recipe(name: str, options: RunOptions, *, start: Path | None = None) -
         if here.main:
             prepare(out, (*MADE, *model_files(recipe.name)), resume=options.resume, overwrite=options.overwrite)
         here.wait()
-        return _tell_model(lambda: train(recipe, sources, out, here, way, start=start), out)
+        return _tell_model(lambda: train(recipe, sources, out, here, way, start=start), out, quick=options.quick)
 
 
 def distill_recipe(
@@ -114,7 +114,9 @@ def distill_recipe(
         if here.main:
             prepare(out, (*MADE, *model_files(both.student.name)), resume=options.resume, overwrite=options.overwrite)
         here.wait()
-        return _tell_model(lambda: distill(both, pictures, out, here, way, starts=Starts(teacher, student)), out)
+        return _tell_model(
+            lambda: distill(both, pictures, out, here, way, starts=Starts(teacher, student)), out, quick=options.quick
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,14 +331,17 @@ def _run(out: Path, options: RunOptions) -> Iterator[tuple[Machine, Any]]:
         )
 
 
-def _tell_model(make: Any, out: Path) -> int:
+def _tell_model(make: Any, out: Path, *, quick: bool) -> int:
     try:
         model = make()
     except KeyboardInterrupt:
         _say(f"interrupted; the same command with --resume goes on with {out}")
         return INTERRUPTED
     if model is not None:
-        _say(f"score with it: mien score --model {model} PATH...")
+        if quick:
+            _say("a trial (--quick): everything is there, but its scores mean nothing")
+        else:
+            _say(f"score with it: mien score --model {model} PATH...")
         print(model)
     return DONE
 
