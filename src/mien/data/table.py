@@ -1,7 +1,8 @@
 """Anybody's data set: a CSV file that names pictures and says how good they are.
 
 Layout:  labels.csv with `path` (or image, video, name, item), relative to the folder, and `score` (or mos, label),
-         higher is better; optional: split, scene, subset, reference, distortion, std, and x1, y1, x2, y2 of the face in pixels
+         higher is better; optional: split, scene, subset, reference, distortion, std, and x1, y1, x2, y2 of the
+         face in pixels
 """
 
 from __future__ import annotations
