@@ -106,5 +106,5 @@ def test_options_that_make_no_sense_are_refused(tiny_judge: Path, options: dict[
 
 
 def test_an_unknown_model_is_refused_when_the_scorer_is_made() -> None:
-    with pytest.raises(ModelError, match="there is no file nobody.onnx"):
+    with pytest.raises(ModelError, match=r"there is no file nobody\.onnx"):
         Scorer("nobody.onnx")

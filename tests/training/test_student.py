@@ -9,11 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from mien.losses.attributes import attribute_loss  # noqa: E402
 from mien.models.judge_net import JudgeNet  # noqa: E402
 from mien.training import student  # noqa: E402
 from mien.training.export import export  # noqa: E402
 from mien.training.eyes import CHANNELS, STRIDES, standard  # noqa: E402
-from mien.training.student import Lesson, StudentRecipe, attribute_loss  # noqa: E402
+from mien.training.student import Lesson, StudentRecipe  # noqa: E402
 from mien.training.views import Views  # noqa: E402
 
 RECIPE = StudentRecipe(epochs=2, batch_groups=4)

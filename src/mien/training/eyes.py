@@ -1,7 +1,7 @@
 """Stage 2: the eyes. A frozen ImageNet network looks at every view; the teacher learns from what it sees, pooled, and
 the student learns to see the same at three scales.
 
-It runs in onnxruntime, several times faster on a CPU than in torch.
+It runs in onnxruntime, which needs no bfloat16 of the CPU.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mien.losses.attributes import attribute_loss
 from mien.losses.regression import laplace_nll, plcc_loss
 from mien.models.judge_net import Judgement, JudgeNet
 from mien.training.eyes import CHANNELS, STRIDES, standard
@@ -250,25 +251,6 @@ def _losses(out: Judgement, batch: Batch, recipe: StudentRecipe) -> list[Tensor]
         return [opinion, features, ladder, attributes, torch.zeros(())]
     error = (out.quality - batch.label).abs().detach()
     return [opinion, features, ladder, attributes, 0.1 * laplace_nll(error[rated], out.spread[rated])]
-
-
-def attribute_loss(predicted: Tensor, lost: Tensor, clean: Tensor) -> Tensor:
-    """Attributes follow the known strengths.
-
-    A clean picture has 1 - strength of everything. Any other may have had faults before, so its strength is only an
-    upper limit: it is corrected from above, and only on what was done to it.
-
-    Args:
-        predicted: (n, 4) in 0..1, 1 = no fault.
-        lost: (n, 4) known strengths in 0..1.
-        clean: (n,) bool.
-
-    Returns:
-        () float.
-    """
-    above = predicted - (1 - lost)
-    limit = torch.where(lost > 0, above.clamp(min=0), torch.zeros_like(above))
-    return torch.where(clean[:, None], above, limit).square().mean()
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from functools import partial
 from typing import cast
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from mien.core.preprocess import Preprocess
 from mien.core.types import ATTRIBUTES
 from mien.data.degradations import attribute_strengths, degrade, random_chain
+from mien.losses.attributes import attribute_loss
 from mien.losses.ranking import margin_ranking
 from mien.losses.regression import laplace_nll, plcc_loss
 from mien.models.judge_net import JudgeNet
@@ -78,7 +78,7 @@ def loss(outputs: Tensors, batch: Batch) -> Tensors:
         "mse": 10 * (plain - label).square().mean(),
         "plcc": plcc_loss(plain, label),
         "ladder": _ladder(quality, lost.amax(2)),
-        "attributes": 4 * _attributes(outputs["attributes"], lost, label >= CLEAN_FROM),
+        "attributes": 4 * attribute_loss(outputs["attributes"], lost, (label >= CLEAN_FROM)[:, None]),
         "spread": 0.1 * laplace_nll(error, outputs["spread"][:, 0]),
     }
 
@@ -93,13 +93,6 @@ def _ladder(quality: Tensor, strength: Tensor) -> Tensor:
     """Each rung leads the next by the difference in strength."""
     lead = LEAD * (strength[:, [1, 2, 2]] - strength[:, [0, 1, 0]])
     return margin_ranking(quality[:, [0, 1, 0]], quality[:, [1, 2, 2]], lead)
-
-
-def _attributes(predicted: Tensor, lost: Tensor, clean: Tensor) -> Tensor:
-    """1 - strength where the picture was clean; elsewhere that is only an upper limit of what was degraded."""
-    above = predicted - (1 - lost)
-    limit = torch.where(lost > 0, above.clamp(min=0), torch.zeros_like(above))
-    return torch.where(clean[:, None, None], above, limit).square().mean()
 
 
 RECIPE = Recipe(
