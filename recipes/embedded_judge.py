@@ -49,6 +49,7 @@ class EmbeddedJudge:
     start_depths: tuple[int, ...] = (1, 1, 2, 1)  #: of that edition; blocks that this one lacks are left out
     photo_views: ViewPlan = field(default_factory=ViewPlan)
     face_views: ViewPlan = field(default_factory=lambda: ViewPlan(ladder_groups=5))
+    light_views: ViewPlan | None = None  #: more of every second photograph, too dark and too bright
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     student: StudentRecipe = field(default_factory=StudentRecipe)
     preprocess: Preprocess = field(default_factory=lambda: Preprocess(size_px=256))
@@ -62,6 +63,9 @@ SMALLER = EmbeddedJudge(
     start="mien-judge-1.onnx",
     photo_views=ViewPlan(size_px=224),
     face_views=ViewPlan(size_px=224, ladder_groups=5),
+    light_views=ViewPlan(
+        size_px=224, plain_groups=0, ladder_groups=1, chain_share=0.0, kinds=("dark", "bright"), seed=20261125
+    ),
     student=StudentRecipe(
         depths=(0, 1, 1, 1),
         floor=1e-2,
@@ -118,14 +122,16 @@ def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out:
     whole = views.whole(data.val_photos, size)
     eyes = Eyes(backbone_file, size)
     scale = eyes.scale(photos.pixels[:: max(1, len(photos.picture) // 300)])
-    seen_photos = eyes.look(photos.pixels, work / "photos", scale)
-    seen_faces = eyes.look(faces.pixels, work / "faces", scale)
-    _say(f"{len(photos.picture)} + {len(faces.picture)} views seen")
+    watched = {"photos": photos, "faces": faces}
+    if recipe.light_views is not None:
+        watched["light"] = views.build(data.photos[::2], recipe.light_views, work / "light")
+    seen = {name: eyes.look(part.pixels, work / name, scale) for name, part in watched.items()}
+    _say(f"{' + '.join(str(len(part.picture)) for part in watched.values())} views seen")
 
-    master = _teacher(work / "teacher.npz", photos, seen_photos.features, recipe.teacher)
+    master = _teacher(work / "teacher.npz", photos, seen["photos"].features, recipe.teacher)
     teacher_metrics = _agreement(teacher.judge(master, eyes.pooled(whole))[0], data.val_photos)
     _say(f"teacher {teacher_metrics}")
-    lessons = [_lesson(photos, seen_photos, master, recipe), _lesson(faces, seen_faces, master, recipe)]
+    lessons = [_lesson(part, seen[name], master, recipe) for name, part in watched.items()]
 
     def validate(net: JudgeNet) -> dict[str, Any]:
         metrics = _agreement(student.predict(net, whole).quality.numpy(), data.val_photos)

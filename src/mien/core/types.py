@@ -64,3 +64,26 @@ class Score:
 
 
 COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Score))
+
+#: in the order of `Face.landmarks`; left and right as the person in the picture has them
+LANDMARKS: tuple[str, ...] = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A face that was found. Pixels of the upright picture, x to the right and y down; the corner of a pixel is whole.
+
+    The box follows the face from forehead to chin and may stick out of the picture.
+    """
+
+    box: tuple[float, float, float, float]  #: x1, y1, x2, y2
+    landmarks: tuple[Point, Point, Point, Point, Point]  #: see `LANDMARKS`
+    confidence: float  #: 0..1, of the finder
+
+    @property
+    def area(self) -> float:
+        """Of the box, square pixels."""
+        x1, y1, x2, y2 = self.box
+        return max(0.0, x2 - x1) * max(0.0, y2 - y1)
