@@ -27,6 +27,7 @@ from mien.core.preprocess import Preprocess
 from mien.data import biq2021, sfhq
 from mien.data.sample import Sample
 from mien.evaluation.correlation import inside_groups, mae, rmse, srcc, subset_report
+from mien.evaluation.resampling import bootstrap_pairs, interval
 from mien.models.judge_net import JudgeNet
 from mien.runtime import cost
 from mien.runtime.judge import FOLDER
@@ -98,6 +99,7 @@ class Data:
     faces: tuple[Sample, ...]
     val_photos: tuple[Sample, ...]
     val_faces: tuple[Sample, ...]
+    people: dict[str, frozenset[str]]  #: names of photographs by who is in them; see `biq2021.people`
     absent: int  #: rows of BIQ2021 whose shard is not here
 
 
@@ -109,49 +111,76 @@ def read(root: Path, recipe: EmbeddedJudge) -> Data:
         return tuple(s for s in samples if s.split == split)[: recipe.pictures]
 
     return Data(
-        part(biq.samples, "train"), part(faces, "train"), part(biq.samples, "val"), part(faces, "val"), biq.missing_rows
+        part(biq.samples, "train"),
+        part(faces, "train"),
+        part(biq.samples, "val"),
+        part(faces, "val"),
+        biq2021.people(root / "biq2021"),
+        biq.missing_rows,
     )
 
 
-def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out: Path) -> Path:
-    """All stages; returns the card."""
+@dataclass(frozen=True)
+class Prepared:
+    """What the student learns from, and is watched on."""
+
+    lessons: dict[str, student.Lesson]  #: by set of views; "photos" carries the opinions
+    whole: npt.NDArray[np.uint8]  #: (n, s, s, 3) the validation photographs
+    teacher_metrics: dict[str, float]
+
+
+def prepare(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path) -> Prepared:
+    """Views, what the eyes see of them, and what the teacher says of that."""
     work.mkdir(parents=True, exist_ok=True)
     size = recipe.preprocess.size_px
     photos = views.build(data.photos, recipe.photo_views, work / "photos")
-    faces = views.build(data.faces, recipe.face_views, work / "faces")
+    watched = {"photos": photos, "faces": views.build(data.faces, recipe.face_views, work / "faces")}
+    if recipe.light_views is not None:
+        watched["light"] = views.build(data.photos[::2], recipe.light_views, work / "light")
     whole = views.whole(data.val_photos, size)
     eyes = Eyes(backbone_file, size)
     scale = eyes.scale(photos.pixels[:: max(1, len(photos.picture) // 300)])
-    watched = {"photos": photos, "faces": faces}
-    if recipe.light_views is not None:
-        watched["light"] = views.build(data.photos[::2], recipe.light_views, work / "light")
     seen = {name: eyes.look(part.pixels, work / name, scale) for name, part in watched.items()}
     _say(f"{' + '.join(str(len(part.picture)) for part in watched.values())} views seen")
 
     master = _teacher(work / "teacher.npz", photos, seen["photos"].features, recipe.teacher)
-    teacher_metrics = _agreement(teacher.judge(master, eyes.pooled(whole))[0], data.val_photos)
-    _say(f"teacher {teacher_metrics}")
-    lessons = [_lesson(part, seen[name], master, recipe) for name, part in watched.items()]
+    metrics = agreement(teacher.judge(master, eyes.pooled(whole))[0], data.val_photos)
+    _say(f"teacher {metrics}")
+    lessons = {name: _lesson(part, seen[name], master, recipe) for name, part in watched.items()}
+    return Prepared(lessons, whole, metrics)
+
+
+def learn(recipe: EmbeddedJudge, data: Data, prepared: Prepared, work: Path) -> JudgeNet:
+    """The student, trained, in evaluation mode."""
+    lessons = list(prepared.lessons.values())
 
     def validate(net: JudgeNet) -> dict[str, Any]:
-        metrics = _agreement(student.predict(net, whole).quality.numpy(), data.val_photos)
+        metrics = agreement(student.predict(net, prepared.whole).quality.numpy(), data.val_photos)
         _say(f"student {metrics}")
         return metrics
 
     def begin(net: JudgeNet) -> None:
         if recipe.start is not None:
+            photos = lessons[0].views
             begin_with(net, FOLDER / recipe.start, recipe.start_depths, photos.pixels[:: max(1, photos.groups // 70)])
 
     net = student.fit(lessons, recipe.student, work, validate=validate, begin=begin)
     net = student.refit_quality(net, lessons, recipe.student)
     _say("last layer refitted")
     validate(net)
+    return net
+
+
+def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out: Path) -> Path:
+    """All stages; returns the card."""
+    prepared = prepare(recipe, data, backbone_file, work)
+    net = learn(recipe, data, prepared, work)
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"{recipe.name}-{recipe.version}.onnx"
-    export(net, model, size)
+    export(net, model, recipe.preprocess.size_px)
     card = model.with_suffix(".json")
     log = work / "student.jsonl"
-    card.write_text(json.dumps(_card(recipe, data, model, net, whole, teacher_metrics, log), indent=2) + "\n")
+    card.write_text(json.dumps(_card(recipe, data, model, net, prepared, log), indent=2) + "\n")
     (out / f"{recipe.name}-{recipe.version}.log.jsonl").write_bytes(log.read_bytes())
     return card
 
@@ -169,7 +198,7 @@ def _teacher(path: Path, seen: Views, features: npt.NDArray[np.float16], recipe:
     return teacher.load(path, recipe)
 
 
-def _agreement(predicted: npt.NDArray[Any], samples: Sequence[Sample]) -> dict[str, float]:
+def agreement(predicted: npt.NDArray[Any], samples: Sequence[Sample]) -> dict[str, float]:
     """SRCC pooled and as the mean inside the subsets."""
     mos, subset = _labels(samples)
     inside = inside_groups(srcc, predicted, mos, subset)
@@ -202,12 +231,11 @@ def _card(
     data: Data,
     model: Path,
     net: JudgeNet,
-    whole: npt.NDArray[np.uint8],
-    teacher_metrics: dict[str, float],
+    prepared: Prepared,
     log: Path,
 ) -> dict[str, Any]:
     """Everything the runtime and the reader need; all figures are of the ONNX file, on pictures not trained on."""
-    judge = _session(model)
+    judge, whole = _session(model), prepared.whole
     quality, _, spread = judge(whole)  # type: ignore[misc]
     mos, subset = _labels(data.val_photos)
     error = np.abs(quality - mos)
@@ -243,7 +271,7 @@ def _card(
             "raw_quantiles": calibrate.population_quantiles(quality),
         },
         "cost": asdict(counted),
-        "training": _training(recipe, data, teacher_metrics, log),
+        "training": _training(recipe, data, log),
         "metrics": {
             "data": "BIQ2021 val part, never trained on; watched during training, not used to choose an epoch",
             "n": len(mos),
@@ -254,12 +282,37 @@ def _card(
             "rmse": round(rmse(quality, mos), 4),
             "mae": round(mae(quality, mos), 4),
             "onnx_against_torch_max": parity,
-            "teacher": teacher_metrics,
+            "teacher": prepared.teacher_metrics,
             "srcc_of_guessing_the_subset": _guessing(data),
         },
+        "subgroups": _subgroups(data, whole, quality),
         "degradations": _degradations(recipe, data, judge),
         "steadiness": _steadiness(recipe, data, judge),
         "known_failures": list(KNOWN_FAILURES[recipe.version]),
+    }
+
+
+def _subgroups(data: Data, whole: npt.NDArray[np.uint8], quality: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Agreement inside groups that one can see: people, and thirds by the mean brightness of the picture."""
+    mos, _ = _labels(data.val_photos)
+    names = np.array([s.name for s in data.val_photos])
+    groups = {name: np.isin(names, list(members)) for name, members in data.people.items()}
+    third = whole.mean((1, 2, 3)).argsort().argsort() * 3 // len(whole)
+    groups |= {name: third == k for k, name in enumerate(("darkest third", "middle third", "brightest third"))}
+    return {
+        "note": "held-back photographs, subsets together; bias = mean of score minus opinion, points of 100. Age, sex "
+        "and skin are not in the data: nothing is known about fairness between them",
+        **{name: _subgroup(quality[of], mos[of]) for name, of in groups.items() if of.sum() >= 10},
+    }
+
+
+def _subgroup(quality: npt.NDArray[np.float32], mos: npt.NDArray[np.float64]) -> dict[str, Any]:
+    ends = interval(bootstrap_pairs(quality, mos, ("srcc",), draws=1000)["srcc"])
+    return {
+        "n": len(mos),
+        "srcc": round(srcc(quality, mos), 4),
+        "srcc_ci": None if ends is None else [round(end, 4) for end in ends],
+        "bias": round(100 * float(np.mean(quality - mos)), 2),
     }
 
 
@@ -271,7 +324,7 @@ def _guessing(data: Data) -> float:
     return round(srcc([means[name] for name in where], held), 4)
 
 
-def _training(recipe: EmbeddedJudge, data: Data, teacher_metrics: dict[str, float], log: Path) -> dict[str, Any]:
+def _training(recipe: EmbeddedJudge, data: Data, log: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
     for sample in (*data.photos, *data.faces):
         digest.update(f"{sample.name}\0{sample.label}\0".encode() + hashlib.sha256(sample.read()).digest())

@@ -58,6 +58,30 @@ def samples(root: Path) -> tuple[Sample, ...]:
     return read(root).samples
 
 
+def people(root: Path) -> dict[str, frozenset[str]]:
+    """Groups of pictures by who is in them, as a face finder saw it.
+
+    Args:
+        root: folder with people.csv (name, has_face, portrait).
+
+    Returns:
+        {"with a face": names, "portraits": names, "without a face": names}; every portrait has a face.
+
+    Raises:
+        UsageError: people.csv is not there.
+    """
+    table = root / "people.csv"
+    if not table.is_file():
+        raise UsageError(f"no {table}: it says which photographs show people")
+    with table.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return {
+        "with a face": frozenset(row["name"] for row in rows if row["has_face"] == "1"),
+        "portraits": frozenset(row["name"] for row in rows if row["portrait"] == "1"),
+        "without a face": frozenset(row["name"] for row in rows if row["has_face"] == "0"),
+    }
+
+
 def _index(shard: Path) -> dict[str, tuple[int, int]]:
     with tarfile.open(shard) as tar:
         return {member.name: (member.offset_data, member.size) for member in tar if member.isfile()}
