@@ -2,7 +2,7 @@
 
     python recipes/ablation.py --data ../shared/data --backbone ../shared/models/mobilenetv2_imagenet.npz
 
-Small:   1,500 photographs of BIQ2021 and the faces of SFHQ, 96 px, three epochs from random weights. The figures
+Small:   1,000 photographs of BIQ2021 and the faces of SFHQ, 96 px, three epochs from random weights. The figures
          compare with each other, not with the judge that ships.
 Fair:    every row takes the same number of steps: fewer views mean more epochs.
 Noise:   the row "another seed" says how far two runs of the same recipe lie apart.
@@ -33,15 +33,16 @@ from mien.training.views import GROUP, ViewPlan, Views
 
 SIZE_PX = 96
 WHOLE = replace(
-    judge.SMALLER,
+    judge.SECOND,
     start=None,
     photo_views=ViewPlan(size_px=SIZE_PX),
     face_views=ViewPlan(size_px=SIZE_PX),
     light_views=None,
+    code_views=None,
     teacher=TeacherRecipe(members=1),
-    student=replace(judge.SMALLER.student, learning_rate=2e-3),
+    student=replace(judge.SECOND.student, learning_rate=2e-3),
     preprocess=Preprocess(size_px=SIZE_PX),
-    pictures=1500,
+    pictures=1000,
     probed=30,
 )
 
@@ -56,6 +57,7 @@ class Row:
     recipe: Callable[[StudentRecipe], StudentRecipe] = lambda recipe: recipe
     lessons: Callable[[Lessons], Lessons] = lambda lessons: lessons
     start: str | None = None
+    depths: tuple[int, ...] = WHOLE.start_depths  #: of `start`
 
 
 def main() -> None:
@@ -93,7 +95,7 @@ def photographs(lessons: Lessons) -> Lessons:
 ROWS = (
     Row("everything"),
     Row("another seed", lambda r: replace(r, seed=r.seed + 1)),
-    Row("begun with edition 1 instead of random weights", start="mien-judge-1.onnx"),
+    Row("begun with edition 1 instead of random weights", start="edition-1/mien-judge-1.onnx", depths=(1, 1, 2, 1)),
     Row("without what the teacher's eyes see, place by place", lambda r: replace(r, map_weight=0.0)),
     Row("without any features of the teacher", lambda r: replace(r, map_weight=0.0, feature_weight=0.0)),
     Row("without the teacher's opinions on rated pictures", lambda r: replace(r, opinion_share=1.0)),
@@ -126,7 +128,7 @@ def _result(row: Row, data: judge.Data, prepared: judge.Prepared, work: Path) ->
         share = _views(prepared.lessons) / _views(lessons)
         settings = row.recipe(WHOLE.student)
         settings = replace(settings, epochs=round(settings.epochs * share))
-        recipe = replace(WHOLE, student=settings, start=row.start)
+        recipe = replace(WHOLE, student=settings, start=row.start, start_depths=row.depths)
         net = judge.learn(recipe, data, replace(prepared, lessons=lessons), work)
         done.write_text(json.dumps(_figures(net, data, prepared) | {"epochs": settings.epochs}))
     result = json.loads(done.read_text())
