@@ -55,12 +55,15 @@ KINDS: dict[str, ScenePlan] = {
 }
 
 
-def trials(sources: Sources, each: int, *, seed: int = 20261125, size_px: int = 320) -> dict[str, list[Scene]]:
+def trials(
+    sources: Sources, each: int, *, photographs: int | None = None, seed: int = 20261125, size_px: int = 320
+) -> dict[str, list[Scene]]:
     """The pictures of all kinds.
 
     Args:
         sources: of the held-out part.
-        each: scenes of each kind; also the most photographs and the most empty ones.
+        each: scenes of each kind.
+        photographs: only the first so many, with people and without; None for all.
         seed: of all chance.
         size_px: side of a scene.
     """
@@ -68,8 +71,8 @@ def trials(sources: Sources, each: int, *, seed: int = 20261125, size_px: int = 
         kind: [scene(sources, replace(plan, size_px=size_px), (seed, k, i)) for i in range(each)]
         for k, (kind, plan) in enumerate(KINDS.items())
     }
-    made["photographs"] = [_whole(seen) for seen in sources.photographs[:each]]
-    made["empty"] = [Scene(sample.open(), (), (), "empty") for sample in sources.empty[:each]]
+    made["photographs"] = [_whole(seen) for seen in sources.photographs[:photographs]]
+    made["empty"] = [Scene(sample.open(), (), (), "empty") for sample in sources.empty[:photographs]]
     return made
 
 

@@ -62,6 +62,7 @@ def build(sources: Sources, plan: ScenePlan, count: int, seed: int, out: Path, *
     pixels, table = out.with_suffix(".npy"), out.with_suffix(".npz")
     if not _is_current(table, key):
         out.parent.mkdir(parents=True, exist_ok=True)
+        table.unlink(missing_ok=True)  # whose pixels are about to go
         open_memmap(pixels, mode="w+", dtype=np.uint8, shape=(count, plan.size_px, plan.size_px, 3)).flush()
         jobs = [range(i, min(i + 50, count)) for i in range(0, count, 50)]
         with ProcessPoolExecutor(workers) as pool:
