@@ -14,8 +14,9 @@ import face_sources
 from mien.core.errors import UsageError
 from mien.core.types import Face
 from mien.data import biq2021, composites, sfhq
-from mien.data.composites import ScenePlan, Seen, Sources, can_be_seen, mirrored, scene, turned_box
+from mien.data.composites import ScenePlan, Seen, Sources, can_be_seen, scene, turned_box
 from mien.data.degradations import Degradation
+from mien.data.face_labels import shared_area
 from mien.data.sample import Sample
 
 PLAN = ScenePlan(size_px=128, face_px=(20.0, 60.0))
@@ -123,14 +124,6 @@ def shows(made: composites.Scene, order: str) -> bool:
     return True
 
 
-def test_a_mirrored_face_swaps_what_has_a_side() -> None:
-    other = mirrored(FACE, 200)
-    assert other.box == (60, 40, 140, 150)
-    assert other.landmarks == ((80, 80), (120, 80), (100, 100), (84, 126), (116, 126))
-    assert mirrored(FACE, 300).landmarks[0] == (180, 80)
-    assert mirrored(mirrored(FACE, 300), 300) == FACE
-
-
 def test_a_turned_box_holds_the_turned_ellipse_and_nothing_more() -> None:
     t = np.linspace(0, 2 * np.pi, 20_000)
     for angle in (0.0, 33.0, 90.0, -120.0):
@@ -159,7 +152,7 @@ def test_faces_of_one_scene_keep_apart(sources: Sources) -> None:
         for i, one in enumerate(m.faces):
             for other in m.faces[:i]:
                 small = min(composites._size(one.box), composites._size(other.box)) ** 2
-                assert composites._shared(one.box, other.box) < 0.15 * small + 1e-6
+                assert shared_area(one.box, other.box) < 0.15 * small + 1e-6
 
 
 def test_a_cover_changes_the_face_and_not_the_truth(sources: Sources) -> None:

@@ -14,7 +14,7 @@ after turning it. What nobody could see any more (a face of 14 px through a moti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +24,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from mien.core.errors import UsageError
-from mien.core.types import Face, Point
+from mien.core.types import Face
 from mien.data import biq2021, sfhq
 from mien.data.degradations import Degradation, degrade, random_chain
+from mien.data.face_labels import Box, five, four, mirrored, shared_area
 from mien.data.sample import Sample
 
-Box = tuple[float, float, float, float]
 Kind = Literal["composite", "photograph", "empty"]
 Points = npt.NDArray[np.float64]
 Generator = np.random.Generator
@@ -90,12 +90,13 @@ class ScenePlan:
     strength: tuple[float, float] = (0.1, 0.9)
 
 
-def read(root: Path, split: str) -> Sources:
+def read(root: Path, split: str, relabel: Callable[[Image.Image, Face], Face] | None = None) -> Sources:
     """The pictures of one part of BIQ2021 and SFHQ.
 
     Args:
         root: folder that holds biq2021/ and sfhq/.
         split: "train" or "val".
+        relabel: a better label for the face of a portrait, see `mien.data.face_labels.consensus`; None: the table's.
 
     Returns:
         Pictures in the order of the tables. Photographs in which the finder saw only something doubtful are left out.
@@ -115,7 +116,11 @@ def read(root: Path, split: str) -> Sources:
         elif sure:
             photographs.append(Seen(sample, sure, tuple(face for face in faces if face.confidence < SURE)))
     known = sfhq.faces(root / "sfhq")
-    portraits = [Seen(s, (known[s.name],)) for s in sfhq.read(root / "sfhq") if s.split == split]
+    portraits = [
+        Seen(s, (known[s.name] if relabel is None else relabel(s.open(), known[s.name]),))
+        for s in sfhq.read(root / "sfhq")
+        if s.split == split
+    ]
     sources = Sources(tuple(portraits), tuple(photographs), tuple(empty))
     if lacking := [name for name, pictures in vars(sources).items() if not pictures]:
         raise UsageError(f"{root} has no {' and no '.join(lacking)} in its {split} part; scenes need all three")
@@ -157,14 +162,6 @@ def turned_box(box: Box, angle_deg: float) -> Box:
     w, h = float(np.hypot(a * np.cos(t), b * np.sin(t))), float(np.hypot(a * np.sin(t), b * np.cos(t)))
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
     return x - w, y - h, x + w, y + h
-
-
-def mirrored(face: Face, width_px: float) -> Face:
-    """The face in the mirrored picture: what was the right eye is the left one."""
-    x1, y1, x2, y2 = face.box
-    right_eye, left_eye, nose, mouth_right, mouth_left = ((width_px - x, y) for x, y in face.landmarks)
-    turned = (left_eye, right_eye, nose, mouth_left, mouth_right)
-    return replace(face, box=(width_px - x2, y1, width_px - x1, y2), landmarks=turned)
 
 
 def can_be_seen(face_px: float, steps: Sequence[Degradation], scene_px: float) -> bool:
@@ -305,7 +302,7 @@ def _place(box: Box, made: Scene, plan: ScenePlan, rng: Generator) -> tuple[floa
     for _ in range(8):
         x, y = rng.uniform(low, plan.size_px - low)
         there = (x - half[0], y - half[1], x + half[0], y + half[1])
-        if all(_shared(there, face.box) < 0.15 * min(_size(there), _size(face.box)) ** 2 for face in made.faces):
+        if all(shared_area(there, face.box) < 0.15 * min(_size(there), _size(face.box)) ** 2 for face in made.faces):
             return float(x), float(y)
     return None
 
@@ -326,7 +323,7 @@ def _pasted(picture: Image.Image, cut: _Cut, place: tuple[float, float], angle_d
     result.paste(cut.picture.transform(*how), (int(low[0]), int(low[1])), cut.mask.transform(*how))
     around = tuple(v - m + p for v, m, p in zip(cut.face.box, np.tile(middle, 2), np.tile(place, 2), strict=True))
     points = (np.array(cut.face.landmarks) - middle) @ turn.T + place
-    return result, Face(turned_box(_four(around), angle_deg), _five(points), 1.0)
+    return result, Face(turned_box(four(around), angle_deg), five(points), 1.0)
 
 
 def _with_piece(picture: Image.Image, sources: Sources, plan: ScenePlan, rng: Generator) -> Image.Image:
@@ -396,7 +393,7 @@ def _pick(pictures: Sequence[Any], rng: Generator) -> Any:
 def _moved(face: Face, scale: npt.NDArray[Any], shift: npt.NDArray[Any]) -> Face:
     """The face after x -> scale x + shift."""
     box = np.array(face.box).reshape(2, 2) * scale + shift
-    return replace(face, box=_four(box.ravel()), landmarks=_five(np.array(face.landmarks) * scale + shift))
+    return replace(face, box=four(box.ravel()), landmarks=five(np.array(face.landmarks) * scale + shift))
 
 
 def _size(box: Box) -> float:
@@ -404,26 +401,10 @@ def _size(box: Box) -> float:
     return float(np.sqrt(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])))
 
 
-def _shared(one: Box, other: Box) -> float:
-    """Area of the intersection."""
-    w, h = (min(one[k + 2], other[k + 2]) - max(one[k], other[k]) for k in (0, 1))
-    return max(0.0, w) * max(0.0, h)
-
-
 def _part_inside(box: Box, size_px: int) -> float:
     """Part of the box that lies in the scene."""
-    return _shared(box, (0.0, 0.0, float(size_px), float(size_px))) / max(_size(box) ** 2, 1e-9)
+    return shared_area(box, (0.0, 0.0, float(size_px), float(size_px))) / max(_size(box) ** 2, 1e-9)
 
 
 def _around(x: float, y: float, a: float, b: float) -> Box:
     return x - a, y - b, x + a, y + b
-
-
-def _four(box: Any) -> Box:
-    x1, y1, x2, y2 = (float(v) for v in box)
-    return x1, y1, x2, y2
-
-
-def _five(points: Any) -> tuple[Point, Point, Point, Point, Point]:
-    a, b, c, d, e = ((float(x), float(y)) for x, y in points)
-    return a, b, c, d, e
