@@ -3,15 +3,16 @@
     pip install ".[train]" && python benchmarks/faces.py --data ../shared/data \
         --yardstick ../shared/models/yunet_n_dynamic.onnx [--finder FILE] [--json FILE]
 
-Held-out scenes with known faces, one fault at a time, and photographs (`mien.evaluation.finding` says which). Both finders
-see the same pictures at the same size. Reported for each kind:
+Held-out scenes with known faces, one fault at a time, and photographs (`mien.evaluation.finding` says which). Both
+finders see the same pictures at the same size. Reported for each kind:
     recall       of the faces, at the confidence that each finder recommends
     same         recall where each leaves the same number of false faces in photographs without people (`--false-faces`)
     AP           average precision down to a confidence of 0.02
     precision    at the recommended confidence
     landmarks    median of the mean distance of the five points, in % of the eye distance
 then false faces in photographs without people, recall by size of the face in pictures of 1280 px, and milliseconds.
-The photographs are labelled by YuNet at 512 px: on them, and on those without people, YuNet as a yardstick is at home.
+The portraits in the scenes are labelled by the median of several looks of `--labels`, the photographs by YuNet at
+512 px: on them, and on those without people, YuNet as a yardstick is at home.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ import numpy as np
 
 from mien.data import composites
 from mien.data.composites import Scene, Sources, scene
+from mien.data.face_labels import LOOKS_PX, consensus
 from mien.evaluation import finding
 from mien.evaluation.detection import Matched, confidence_at, match, recall
 from mien.faces.find import Finder
@@ -81,7 +84,7 @@ def by_size(one: Contender, far: Sequence[Scene]) -> dict[str, dict[str, float]]
         find = one.at(size_px).find
         seen: list[Matched] = [match(find(s.picture), s.faces, size=s.picture.size) for s in far]
         found = np.concatenate([m.by for m in seen]) >= one.confidence
-        bins = [(a, b, (known >= a) & (known < b)) for a, b in zip(SIZES, SIZES[1:], strict=False)]
+        bins = [(a, b, (known >= a) & (known < b)) for a, b in pairwise(SIZES)]
         result[str(size_px)] = {
             f"{a}-{b}": round(float(found[chosen].mean()), 3) for a, b, chosen in bins if chosen.any()
         }
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that holds biq2021/ and sfhq/")
     parser.add_argument("--yardstick", type=Path, required=True, help="YuNet, or another finder")
     parser.add_argument("--finder", type=Path, help="instead of the embedded finder")
+    parser.add_argument("--labels", type=Path, help="finder that labels the portraits, instead of the yardstick")
     parser.add_argument("--each", type=int, default=200, help="scenes of each kind")
     parser.add_argument("--photographs", type=int, help="only the first so many, with people and without")
     parser.add_argument("--size", type=int, default=320, help="px that both look at")
@@ -159,7 +163,8 @@ def main() -> None:
     ours, yardstick = contender(args.finder, args.threads), contender(args.yardstick, args.threads)
     if ours.name == yardstick.name:  # a finder against itself is a check of this script
         yardstick = replace(yardstick, name=f"{yardstick.name} again")
-    held = composites.read(args.data, "val")
+    looks = [Finder.load(args.labels or args.yardstick, size_px=size_px).find for size_px in LOOKS_PX]
+    held = composites.read(args.data, "val", lambda picture, known: consensus(looks, picture, known))
     pictures = finding.trials(held, args.each, photographs=args.photographs)
     results = [measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick)]
     print(f"{ours.name} (confidence {ours.confidence}) and {yardstick.name} ({yardstick.confidence}), {args.size} px")

@@ -1,12 +1,12 @@
 """The face finder that ships: scenes with known faces, a network from random weights, ONNX and card.
 
-    python recipes/face_finder.py --data ../shared/data
+    python recipes/face_finder.py --data ../shared/data --teacher ../shared/models/yunet_n_dynamic.onnx
 
 Data:    BIQ2021 (photographs; where people are in them YuNet has said, see the card) and SFHQ (synthetic faces);
          their val parts are only measured on
 Time:    on 2 CPU cores, see the log beside the card; scenes are rendered once
 Needs:   pip install "mien[train]"; about 7 GB of disk under --work
-A killed run goes on where it was.
+Scenes and epochs that a killed run has finished are not done again; inside an epoch it goes on at its last checkpoint.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import argparse
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
+from mien.core.types import Face
 from mien.data import composites
 from mien.data.composites import ScenePlan, Sources
+from mien.data.face_labels import LOOKS_PX, consensus
 from mien.evaluation import finding
 from mien.evaluation.detection import Matched, confidence_at
 from mien.faces.find import FOLDER, Finder
@@ -61,10 +64,10 @@ QUICK = FaceFinder(
 )
 
 
-def run(recipe: FaceFinder, root: Path, work: Path, out: Path) -> Path:
-    """All stages; returns the card."""
+def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: Path) -> Path:
+    """All stages; returns the card. Without a teacher, the portraits keep the labels of their table."""
     work.mkdir(parents=True, exist_ok=True)
-    train, held = composites.read(root, "train"), composites.read(root, "val")
+    train, held = (composites.read(root, split, labels_of(teacher)) for split in ("train", "val"))
     _say(f"{len(train.portraits)} portraits, {len(train.photographs)} photographs, {len(train.empty)} without people")
     drawn = scenes.build(train, recipe.plan, recipe.scenes, recipe.scene_seed, work / "scenes")
     _say(f"{len(drawn)} scenes with {int((~drawn.ignored).sum())} faces")
@@ -84,9 +87,21 @@ def run(recipe: FaceFinder, root: Path, work: Path, out: Path) -> Path:
     card = model.with_suffix(".json")
     card.unlink(missing_ok=True)  # of an earlier file
     compared = finding.compare(_finder(model, recipe), finding.trials(held, recipe.measured))
-    card.write_text(json.dumps(_card(recipe, model, train, held, drawn, compared, log), indent=2) + "\n")
+    facts = _card(recipe, model, train, held, drawn, compared, log)
+    facts["training"]["portraits_labelled"] = (
+        "by their table" if teacher is None else f"median of the looks of {teacher.name} at {LOOKS_PX} px and mirrored"
+    )
+    card.write_text(json.dumps(facts, indent=2) + "\n")
     (out / f"{recipe.name}-{recipe.version}.log.jsonl").write_bytes(log)
     return card
+
+
+def labels_of(teacher: Path | None) -> Callable[[Image.Image, Face], Face] | None:
+    """Portraits as the teacher sees them in several looks."""
+    if teacher is None:
+        return None
+    looks = [Finder.load(teacher, size_px=size_px).find for size_px in LOOKS_PX]
+    return lambda picture, known: consensus(looks, picture, known)
 
 
 def _finder(model: Path, recipe: FaceFinder) -> finding.Find:
@@ -169,7 +184,7 @@ def _training(recipe: FaceFinder, train: Sources, drawn: Scenes, log: bytes) -> 
                 "name": "SFHQ and SFHQ-T2I, train part",
                 "pictures": len(train.portraits),
                 "terms": "MIT; synthetic faces",
-                "faces": "box and landmarks of YuNet in the upright portrait",
+                "faces": "box and landmarks of YuNet in the upright portrait, see portraits_labelled",
             },
         ],
         "scenes": {"count": len(drawn), "faces": int((~drawn.ignored).sum()), "ignored": int(drawn.ignored.sum())},
@@ -197,6 +212,7 @@ def main() -> None:
     """Command line of the recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds biq2021/ and sfhq/")
+    parser.add_argument("--teacher", type=Path, help="YuNet, for steadier labels of the portraits")
     parser.add_argument("--work", type=Path, default=Path(".cache/face_finder"))
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--scenes", type=int, help="instead of the recipe's")
@@ -208,7 +224,7 @@ def main() -> None:
         recipe = replace(recipe, scenes=args.scenes)
     if args.epochs:
         recipe = replace(recipe, training=replace(recipe.training, epochs=args.epochs))
-    _say(str(run(recipe, args.data, args.work, args.out)))
+    _say(str(run(recipe, args.data, args.teacher, args.work, args.out)))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def recipe() -> ModuleType:
 
 def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_path: Path) -> None:
     root = face_sources.write(tmp_path / "data")
-    card = recipe.run(recipe.QUICK, root, tmp_path / "work", tmp_path / "out")
+    card = recipe.run(recipe.QUICK, root, None, tmp_path / "work", tmp_path / "out")
     facts = json.loads(card.read_text())
     assert facts["training"]["start"] == "random weights"
     assert facts["training"]["scenes"]["count"] == recipe.QUICK.scenes
@@ -46,5 +46,5 @@ def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_p
     assert (finder.size_px, finder.confidence) == (640, facts["find"]["confidence"])
     assert isinstance(finder.find(Image.new("RGB", (50, 70))), list)
 
-    again = recipe.run(recipe.QUICK, root, tmp_path / "work", tmp_path / "out")
+    again = recipe.run(recipe.QUICK, root, None, tmp_path / "work", tmp_path / "out")
     assert json.loads(again.read_text())["sha256"] == facts["sha256"]  # nothing is left to learn
