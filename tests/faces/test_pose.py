@@ -7,17 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
+from faces.drawn import projected
 from mien.core.types import Face
 from mien.faces.align import TEMPLATES, roll_degrees
-from mien.faces.pose import MEAN_FACE, Pose, chin_distance, pose_of, rotation
-
-
-def projected(pose: Pose, *, distance: float = np.inf, scale: float = 40.0) -> Face:
-    """The mean face in this pose; the camera is `distance` distances between the eyes away."""
-    x, y, z = rotation(pose) @ MEAN_FACE.T
-    nearer = 1.0 if np.isinf(distance) else distance / (distance - z)
-    points = np.stack([x * nearer, y * nearer], axis=1) * scale + (311.5, 207.25)
-    return Face((0, 0, 1, 1), tuple(map(tuple, points.tolist())), 1.0)
+from mien.faces.pose import Pose, chin_distance, pose_of
 
 
 def angles(pose: Pose | None) -> tuple[float, float, float]:
