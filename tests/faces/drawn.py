@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from mien.core.types import Face
@@ -45,9 +46,11 @@ def portrait(
     return Image.fromarray(pixels)
 
 
-def projected(pose: Pose, *, distance: float = np.inf, scale: float = 40.0) -> Face:
-    """The mean face in this pose; the camera is `distance` distances between the eyes away."""
-    x, y, z = rotation(pose) @ MEAN_FACE.T
+def projected(
+    pose: Pose, *, distance: float = np.inf, scale: float = 40.0, model: npt.NDArray[np.float64] = MEAN_FACE
+) -> Face:
+    """The mean face, or another one, in this pose; the camera is `distance` distances between the eyes away."""
+    x, y, z = rotation(pose) @ model.T
     nearer = 1.0 if np.isinf(distance) else distance / (distance - z)
     points = np.stack([x * nearer, y * nearer], axis=1) * scale + (311.5, 207.25)
     return Face((0, 0, 1, 1), tuple(map(tuple, points.tolist())), 1.0)

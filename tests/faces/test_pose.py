@@ -10,7 +10,7 @@ import pytest
 from faces.drawn import projected
 from mien.core.types import Face
 from mien.faces.align import TEMPLATES, roll_degrees
-from mien.faces.pose import Pose, chin_distance, pose_of
+from mien.faces.pose import MEAN_FACE, Pose, chin_distance, pose_of
 
 
 def angles(pose: Pose | None) -> tuple[float, float, float]:
@@ -57,6 +57,17 @@ def test_half_a_pixel_of_noise_at_40_px_is_a_few_degrees(rng: np.random.Generato
         noisy = Face((0, 0, 1, 1), tuple(map(tuple, points.tolist())), 1.0)
         errors.append(np.subtract(angles(pose_of(noisy)), angles(pose)))
     assert np.std(errors, axis=0).max() < 4.0
+
+
+def test_another_face_moves_the_angles_by_this_much() -> None:
+    long_nose, low_nose, smile = (MEAN_FACE.copy() for _ in range(3))
+    long_nose[2, 2] *= 1.2
+    low_nose[2, 1] += 0.08
+    smile[3:] += [(-0.08, -0.08, 0.0), (0.08, -0.08, 0.0)]
+    turned = Pose(20, 0, 0)
+    assert angles(pose_of(projected(turned, model=long_nose)))[0] == pytest.approx(24, abs=0.5)
+    assert angles(pose_of(projected(Pose(0, 0, 0), model=low_nose)))[1] == pytest.approx(-8, abs=0.5)
+    assert angles(pose_of(projected(Pose(0, 0, 0), model=smile)))[1] == pytest.approx(-5, abs=0.5)
 
 
 def test_points_on_a_line_have_no_pose() -> None:

@@ -17,6 +17,8 @@ from mien.core.rows import one_line, tidy
 from mien.core.types import ATTRIBUTES, COLUMNS, Face, Score
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from mien.faces.find import Finder
     from mien.faces.policy import Policy, Rule, Values
 
@@ -223,7 +225,7 @@ def _with_face(source: str, score: Score, finder: Finder | None) -> tuple[Score,
     return seen, values | _of_face(picture, faces)
 
 
-def _of_face(picture: Any, faces: list[Face]) -> dict[str, float | None]:
+def _of_face(picture: Image, faces: list[Face]) -> dict[str, Any]:
     """Measures of the largest face and OFIQ's components of them; only the count where its landmarks make no sense."""
     from mien.faces.measures import FaceMeasures, components, measure
 

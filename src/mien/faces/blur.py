@@ -99,8 +99,9 @@ def _smoothed(grey: Array, sigma: float) -> Array:
     kernel /= kernel.sum()
     for axis in (0, 1):
         padded = np.pad(grey, [(radius, radius) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        length = grey.shape[axis]
-        grey = sum(w * padded.take(range(i, i + length), axis) for i, w in enumerate(kernel))
+        length, grey = grey.shape[axis], np.zeros_like(grey)
+        for i, weight in enumerate(kernel):
+            grey += weight * padded.take(range(i, i + length), axis)
     return grey
 
 
