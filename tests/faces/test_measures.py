@@ -102,3 +102,17 @@ def test_a_face_that_fills_the_picture_has_no_background() -> None:
     close = PICTURE.crop((110, 60, 290, 300))
     face = Face((30, 0, 150, 162), tuple((x - 110, y - 60) for x, y in FACE.landmarks), 1.0)
     assert background_gradient(close, face) is None
+
+
+def test_whatever_a_finder_says_no_number_is_nan_and_nothing_breaks(rng: np.random.Generator) -> None:
+    """Faces of all sizes, half outside, upside down, in profile, with landmarks that are noise."""
+    picture = Image.fromarray(rng.integers(0, 256, (90, 120, 3), dtype=np.uint8))
+    for _ in range(15):
+        apart = float(np.exp(rng.uniform(0, 5)))
+        face = face_at(*rng.uniform(-30, 150, 2), apart, degrees=rng.uniform(-180, 180))
+        noisy = np.array(face.landmarks) + rng.normal(0, rng.choice([0.0, 0.1, 0.6]) * apart, (5, 2))
+        face = Face(face.box, tuple(map(tuple, noisy.tolist())), 1.0)
+        found = measure(picture, face, [face])
+        values = [getattr(found, name) for name in MEASURES]
+        assert np.isfinite([value for value in values if value is not None]).all()
+        assert all(value is None or 0 <= value <= 100 for value in components(found).values())
