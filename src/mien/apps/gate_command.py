@@ -85,6 +85,10 @@ def check(options: GateOptions) -> None:
         MissingExtraError: Parquet without pyarrow.
     """
     o = options
+    if o.weights is not None and o.model is None:
+        raise UsageError("--weights belongs to the published network that --model names")
+    if o.raw_range is not None and o.weights is None:
+        raise UsageError("--raw-range belongs to --weights")
     if o.calibrate is not None:
         _check_calibrate(o)
         return
@@ -173,6 +177,8 @@ def _sources(o: GateOptions) -> list[str]:
 def _finder(o: GateOptions, policy: Policy) -> Finder | None:
     """What finds the faces that the policy is about; None where it is about none."""
     if not policy.needs_faces:
+        if o.finder is not None:
+            raise UsageError(f"--finder finds nothing here: no rule of {policy.name} is about a face")
         return None
     from mien.faces.find import Finder
 

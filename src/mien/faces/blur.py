@@ -25,7 +25,7 @@ S1, S2 = 0.7, 1.6  #: px, smoothing before the two gradients
 DIFFERENCE = 1 / 3  #: px², what a central difference smooths: a box of two pixels
 WIDE = 2.0  #: px; what is found to be wider is measured again on a picture of half the size
 SMALLEST_PX = 48  #: side of a picture that is still looked at
-STEEPEST = 0.05  #: share of the pixels whose edges count
+STEEPEST = 0.05  #: how many places on edges count, the steepest ones, as a share of all pixels
 FAINTEST = 2.0  #: grey levels per px; what is less steep than this is no edge
 REACH = 0.45  #: radius of the part that is looked at, in sides of the crop
 

@@ -37,9 +37,7 @@ class Light:
     over_exposed: float | None = None
     overlap: float | None = None  #: of the histograms of both cheeks, 0..1; 1 = lit alike
     balance: float | None = None  #: luminance of the darker cheek over that of the brighter one, 0..1
-    skin_colour: float | None = (
-        None  #: CIELAB distance of the cheeks from colours that skin has; None for grey pictures
-    )
+    skin_colour: float | None = None  #: CIELAB distance of the cheeks from skin; None for grey pictures
 
 
 def light_of(picture: Image.Image, face: Face) -> Light:
