@@ -101,7 +101,10 @@ def test_a_file_without_a_name_has_that_of_the_file(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_read_back() -> None:
-    rules = (Rule("score", min=12.5, source='"quoted" \\ und ümlaut\nline\x7f'), Rule("eyes_covered", required=True))
+    rules = (
+        Rule("score", min=12.3456789, max=1e-7 + 50, source='"quoted" \\ und ümlaut\nline\x7f'),
+        Rule("eyes_covered", required=True),
+    )
     original = Policy('a "name"', rules, "text")
     assert parse_policy(to_toml(original)) == original
 

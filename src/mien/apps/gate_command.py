@@ -97,7 +97,9 @@ def check(options: GateOptions) -> None:
     if "" in o.paths:
         raise UsageError("one of the paths is empty (a shell variable that is not set?)")
     if o.policy is None and o.minimum is None:
-        raise UsageError("what should pass? Give --policy NAME|FILE (passport, avatar, training-data) or --min SCORE")
+        from mien.faces.policy import names
+
+        raise UsageError(f"what should pass? Give --policy FILE, or a profile ({', '.join(names())}), or --min SCORE")
     if o.out is not None:
         check_out(o.out, overwrite=o.overwrite)
     elif o.overwrite:
@@ -187,10 +189,7 @@ def _finder(o: GateOptions, policy: Policy) -> Finder | None:
     except ModelError as error:
         if o.finder is not None:
             raise
-        raise UsageError(
-            f"the policy {policy.name} is about faces, and there is nothing to find them with ({error}): "
-            "give --finder FILE.onnx, or a policy about score, sharpness, exposure, noise and compression alone"
-        ) from error
+        raise UsageError(f"the policy {policy.name} is about faces, and nothing can find them: {error}") from error
 
 
 def _measured(sources: Sequence[str], o: GateOptions, finder: Finder | None) -> Iterator[tuple[str, Score, Values]]:

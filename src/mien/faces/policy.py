@@ -248,10 +248,15 @@ def to_toml(policy: Policy) -> str:
     lines += [f"description = {_text(policy.description)}"] * bool(policy.description)
     for rule in policy.rules:
         lines += ["", f"[rules.{rule.quantity}]"]
-        lines += [f"{key} = {value:g}" for key in ("min", "max") if (value := getattr(rule, key)) is not None]
+        lines += [f"{key} = {_exact(v)}" for key, v in (("min", rule.min), ("max", rule.max)) if v is not None]
         lines += ["required = true"] * rule.required
         lines += [f"source = {_text(rule.source)}"] * bool(rule.source)
     return "\n".join(lines) + "\n"
+
+
+def _exact(value: float) -> str:
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _text(text: str) -> str:
