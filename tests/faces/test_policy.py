@@ -47,6 +47,13 @@ def test_both_limits_in_one_sentence() -> None:
     assert reason.sentence == "yaw 31 degrees, wanted -15 to 15 (turned to a side)"
 
 
+def test_a_number_is_never_shown_as_its_limit() -> None:
+    (near,) = decide(policy(Rule("score", min=50)), {"score": 49.99999}).reasons
+    assert near.sentence.startswith("score 49.99999, wanted at least 50 ")
+    (large,) = decide(policy(Rule("width", max=12000)), {"width": 12345}).reasons
+    assert large.sentence.startswith("width 12345 px, wanted at most 12000 ")
+
+
 def test_what_is_unknown_neither_passes_nor_fails_unless_it_is_required() -> None:
     optional = decide(policy(Rule("score", min=50), Rule("eyes_covered", max=0.1)), {"score": 60.0})
     assert optional.passed and optional.unknown == ("eyes_covered",)

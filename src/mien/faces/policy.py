@@ -124,12 +124,17 @@ def _reason(rule: Rule, value: float | None) -> Reason | None:
         if not rule.required:
             return None
         sentence = f"{rule.quantity} cannot be told and is required"
-    elif (rule.min is None or value >= rule.min) and (rule.max is None or value <= rule.max):
+    elif _kept(rule, value):
         return None
     else:
         unit, meaning = QUANTITIES[rule.quantity]
-        sentence = f"{rule.quantity} {_number(value)}{_unit(unit)}, wanted {_limits(rule)} ({meaning})"
+        shown = _number(value) if not _kept(rule, float(_number(value))) else repr(value)  # 49.99999 is not 50 here
+        sentence = f"{rule.quantity} {shown}{_unit(unit)}, wanted {_limits(rule)} ({meaning})"
     return Reason(rule.quantity, value, rule.min, rule.max, sentence)
+
+
+def _kept(rule: Rule, value: float) -> bool:
+    return (rule.min is None or value >= rule.min) and (rule.max is None or value <= rule.max)
 
 
 def _limits(rule: Rule) -> str:
@@ -139,7 +144,7 @@ def _limits(rule: Rule) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _unit(unit: str) -> str:
