@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps import cli_study, cli_training
+from mien.apps import cli_gate, cli_study, cli_training
 from mien.core.errors import MienError
 
 UNEXPECTED = 70  #: exit code of what should not happen (EX_SOFTWARE)
@@ -562,6 +562,7 @@ def challenge_codabench(
     raise typer.Exit(bundle(challenge, out))
 
 
+cli_gate.add_to(app)
 cli_study.add_to(app)
 cli_training.add_to(app)
 
