@@ -1,6 +1,6 @@
 """mien: how good does a picture of a person look? `mien.score("me.jpg").score` is 0..100, higher is better.
 
-This front door is lazy: it imports nothing until a name is asked for, and only the layers core and runtime.
+This front door is lazy: it imports nothing until a name is asked for, and only the layers core, runtime and faces.
 Start reading at runtime/scorer.py; what a row says stands in core/types.py.
 """
 
@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from mien.core.types import Score
     from mien.loading import load
     from mien.runtime.judge import list_models
-    from mien.runtime.scorer import Scorer, score
+    from mien.runtime.scorer import score
+    from mien.scoring import Scorer
 
 __version__ = "0.1.0"
 __all__ = ["Score", "Scorer", "__version__", "list_models", "load", "score"]
 
 _LAZY = {
     "Score": "mien.core.types",
-    "Scorer": "mien.runtime.scorer",
+    "Scorer": "mien.scoring",
     "list_models": "mien.runtime.judge",
     "load": "mien.loading",
     "score": "mien.runtime.scorer",
