@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mien.core.types import Score
     from mien.loading import load
+    from mien.runtime.explain import Explanation, explain
     from mien.runtime.judge import list_models
     from mien.runtime.scorer import score
     from mien.scoring import Scorer
 
 __version__ = "0.1.0"
-__all__ = ["Score", "Scorer", "__version__", "list_models", "load", "score"]
+__all__ = ["Explanation", "Score", "Scorer", "__version__", "explain", "list_models", "load", "score"]
 
 _LAZY = {
+    "Explanation": "mien.runtime.explain",
     "Score": "mien.core.types",
     "Scorer": "mien.scoring",
+    "explain": "mien.runtime.explain",
     "list_models": "mien.runtime.judge",
     "load": "mien.loading",
     "score": "mien.runtime.scorer",

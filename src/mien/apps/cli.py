@@ -130,6 +130,28 @@ def score(
     raise typer.Exit(score_pictures(options))
 
 
+@app.command()
+def explain(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="One picture.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.html|FILE.png", help="The page, or the picture, to write.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")
+    ] = None,
+    finder: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="Finder of faces; without it the embedded one, if any.")
+    ] = None,
+) -> None:
+    """Why a picture has its score: its attributes, its faces, and a map of where it scores lower.
+
+    The judge scores every part of the picture by itself; the map shows where that is lower than for the whole. It does
+    not prove what the network looked at, and a part with little in it may score low without being a fault. Exit code 4:
+    the picture cannot be read.
+    """
+    from mien.apps.explain_command import ExplainOptions, explain_picture
+
+    raise typer.Exit(explain_picture(ExplainOptions(image, out, model, finder)))
+
+
 @models_app.command("list")
 def models_list(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
