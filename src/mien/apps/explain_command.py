@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mien.apps.outputs import check_target, replace
 from mien.apps.terminal import DONE, NOTHING_SCORED
-from mien.core.errors import ModelError, UnreadableImageError, UsageError
+from mien.core.errors import ModelError, UnreadableImageError
 from mien.core.rows import one_line
 from mien.core.types import Score
 from mien.runtime.explain import Explanation
@@ -46,11 +46,12 @@ def explain_picture(options: ExplainOptions) -> int:
     Raises:
         MienError: wrong usage, an unusable model or finder, or an output that cannot be written.
     """
-    from mien.apps.explain_draw import layers
+    from mien.apps.explain_draw import layers, sheet
+    from mien.apps.explain_page import page
     from mien.core.decode import decode
     from mien.runtime.explain import explain
 
-    _check(options.out)
+    check_target("--out", options.out, SUFFIXES)
     judge = Judge.load(options.model)
     try:
         why = explain(options.image, model=judge)
@@ -61,13 +62,11 @@ def explain_picture(options: ExplainOptions) -> int:
     faces = _faces(options, judge)
     title = one_line(Path(options.image).name)
     if options.out.suffix.lower() == ".png":
-        from mien.apps.explain_draw import sheet
-
-        _write(options.out, lambda path: sheet(why, picture, faces, title, NOTES).save(path, "PNG"))
+        stream = io.BytesIO()
+        sheet(why, picture, faces, title, NOTES).save(stream, "PNG")
+        replace(options.out, stream.getvalue())
     else:
-        from mien.apps.explain_page import page
-
-        _write(options.out, lambda path: path.write_text(page(why, picture, faces, title, NOTES), encoding="utf-8"))
+        replace(options.out, page(why, picture, faces, title, NOTES).encode())
     _tell(why, faces, [f"{layer.name}: {layer.words}" for layer in layers(why)])
     return DONE
 
@@ -85,27 +84,6 @@ def _faces(options: ExplainOptions, judge: Judge) -> list[Score]:
         return []
     rows = FaceScorer(judge, finder=finder).stream([options.image])
     return [row for row in rows if row.face_index is not None]
-
-
-def _check(out: Path) -> None:
-    shown = one_line(str(out))
-    if out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--out must be named *{', *'.join(SUFFIXES)}, not {shown}")
-    if out.is_dir() or not out.parent.is_dir():
-        why = "it is a folder" if out.is_dir() else f"there is no folder {one_line(str(out.parent))}"
-        raise UsageError(f"cannot write {shown}: {why}")
-
-
-def _write(out: Path, to: Callable[[Path], object]) -> None:
-    """Complete or not at all; a file that is there is replaced."""
-    temporary = out.with_name(f".mien-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        to(temporary)
-        temporary.replace(out)
-    except OSError as error:
-        raise UsageError(f"cannot write {one_line(str(out))}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _tell(why: Explanation, faces: Sequence[Score], words: Sequence[str]) -> None:

@@ -113,6 +113,19 @@ def _check_report(path: Path) -> None:
         raise UsageError(f"cannot write {shown}: no permission to write into its folder")
 
 
+def faces_options(faces: str, finder: Path | None) -> dict[str, Any]:
+    """What a scorer is told about faces; `finder` is the file of one, None for the embedded finder.
+
+    Raises:
+        ModelError: the file is no finder.
+    """
+    if finder is None:
+        return {"faces": faces}
+    from mien.faces.find import Finder
+
+    return {"faces": faces, "finder": Finder.load(finder)}
+
+
 @dataclass
 class _Run:
     """One run from its options to its exit code."""
@@ -167,7 +180,7 @@ class _Run:
             exact=o.exact,
             batch=o.batch,
             threads=o.threads,
-            **self._faces(),
+            **faces_options(o.faces, o.finder),
         )
         with self._sink(scorer.model_id, scorer.preprocess_id) as (emit, done):
             before = self.tally.pictures
@@ -179,14 +192,6 @@ class _Run:
                     self.tally.add(row)
                     step()
         return self.tally.pictures - before
-
-    def _faces(self) -> dict[str, Any]:
-        """What the scorer is told about faces."""
-        if self.options.finder is None:
-            return {"faces": self.options.faces}
-        from mien.faces.find import Finder
-
-        return {"faces": self.options.faces, "finder": Finder.load(self.options.finder)}
 
     @contextmanager
     def _sink(self, model: str, preprocess: str) -> Iterator[tuple[Callable[[dict[str, Any]], None], Counter[str]]]:
