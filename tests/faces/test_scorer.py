@@ -213,6 +213,23 @@ def test_a_crop_or_network_that_fails_gives_every_face_its_row(
     ]
 
 
+def test_a_face_that_is_too_small_for_the_judge_does_not_spoil_the_others(
+    tiny_judge: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = scorer(tiny_judge)
+    prepare = made._judge.prepare
+
+    def picky(crop: Image.Image) -> object:
+        if crop.width == 20:  # the blue one
+            raise UsageError("the network wants 32 px")
+        return prepare(crop)
+
+    monkeypatch.setattr(made._judge, "prepare", picky)
+    rows = list(made.stream([picture(200, 150, THREE)]))
+    assert [(row.status, row.face_index) for row in rows] == [("ok", 0), ("ok", 1), ("too_small", 2)]
+    assert rows[2].error == "the network wants 32 px"
+
+
 # ---- order, batches, memory ---------------------------------------------------------------------------------------
 
 

@@ -82,7 +82,7 @@ def colours(loss: Map, size: tuple[int, int]) -> Image.Image:
     smooth = Image.fromarray(loss.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     share = np.clip(np.asarray(smooth) / DEEPEST, 0.0, 1.0)[..., None]
     rgb = _PALE + (_DEEP - _PALE) * share
-    alpha = 235 * np.minimum(1.0, 1.6 * share)
+    alpha = 205 * np.minimum(1.0, 1.6 * share)
     return Image.fromarray(np.rint(np.concatenate([rgb, alpha], axis=2)).astype(np.uint8))
 
 
@@ -194,7 +194,9 @@ def _draw_bar(draw: ImageDraw.ImageDraw, at: tuple[int, int], layer: Layer, valu
     x, y = at
     low = value < LOW_ATTRIBUTE
     draw.text((x, y), f"{layer.name.capitalize()} {value:.0f}", font=_font(16), fill=MARK if low else INK)
-    draw.text((x + _SIDE, y + 1), f"by parts {layer.words}", font=_font(14), fill=QUIET, anchor="ra")
+    low_somewhere = layer.loss.max() > 100 - LOW_ATTRIBUTE
+    words = MARK if low_somewhere else QUIET
+    draw.text((x + _SIDE, y + 1), f"by parts {layer.words}", font=_font(14), fill=words, anchor="ra")
     draw.rectangle((x, y + 25, x + _SIDE, y + 30), fill=LINE)
     draw.rectangle((x, y + 25, x + _SIDE * value / 100, y + 30), fill=MARK if low else (127, 127, 127))
 

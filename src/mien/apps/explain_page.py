@@ -139,6 +139,7 @@ def _legend(notes: Sequence[str]) -> Iterator[str]:
     yield "<h2>How to read the map</h2>"
     yield f"<img class='ramp' src='{_png(ramp)}' alt=''>"
     yield f"<div class='ticks'><span>0</span><span>-{DEEPEST / 2:.0f}</span><span>-{DEEPEST:.0f} points</span></div>"
+    yield "<p class='small'>Of the score: points below the whole picture. Of an attribute: points below 100.</p>"
     yield from (f"<p class='small'>{_e(note)}</p>" for note in notes)
 
 

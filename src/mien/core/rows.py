@@ -115,7 +115,7 @@ def _checked(row: Row) -> Row:
         kind = int | float if name in FLOATS else int if name in INTEGERS else list if name in POINTS else str
         if not isinstance(value, kind) and (value is not None or kind is str):
             raise ValueError(f"{name} is {type(value).__name__}")
-        if name in POINTS and value is not None and not all(map(_is_point, value)):
+        if isinstance(value, list) and not all(map(_is_point, value)):
             raise ValueError(f"{name} are not points [x, y]")
     if (row["status"] == "ok") != (row["score"] is not None):
         raise ValueError("status and score contradict each other")

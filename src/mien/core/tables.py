@@ -220,8 +220,9 @@ class RowWriter:
         rows = _of_one_run(_whole_rows(self._text, self._lines), self.path, {"model": model, "preprocess": preprocess})
         for picture, end in _whole_pictures(rows, self.path, every_face=every_face):  # noqa: B007
             self.done[picture[0]["path"]] += 1
-            for row in picture if on_resumed is not None else ():
-                on_resumed(row)
+            if on_resumed is not None:
+                for row in picture:
+                    on_resumed(row)
         return end
 
     def write(self, row: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 from mien.core.decode import Picture, Source, decode
 from mien.core.errors import ModelError, UnreadableImageError, UsageError
 from mien.core.types import Face, Point, Score
-from mien.runtime.judge import Judge, usable_cores
+from mien.runtime.judge import Judge, Prepared, usable_cores
 from mien.runtime.stream import check_several, in_order, path_of, printable, told
 
 ENOUGH_PX = 2048  #: a picture may be reduced as long as both sides stay this long
@@ -171,12 +171,22 @@ class FaceScorer:
 
     def _ask(self, picture: Picture, faces: Sequence[Face]) -> list[Score]:
         """One run of the network; a row each, without its place."""
+        crops = [self._prepared(picture, face) for face in faces]
+        asked = [crop for crop in crops if not isinstance(crop, Score)]
         try:
-            inputs = [self._judge.prepare(_crop(picture.pixels, face)) for face in faces]
-            rows = self._judge(inputs)
+            rows = iter([replace(row, preprocess=self.preprocess_id) for row in self._judge(asked)])
+        except Exception as error:  # whatever onnxruntime raises
+            rows = iter([self._failed("model_error", told(error))] * len(asked))
+        return [crop if isinstance(crop, Score) else next(rows) for crop in crops]
+
+    def _prepared(self, picture: Picture, face: Face) -> Prepared | Score:
+        """What the judge reads of a face, or the row that says why there is nothing to read."""
+        try:
+            return self._judge.prepare(_crop(picture.pixels, face))
+        except UsageError as error:  # a published network that wants more pixels
+            return self._failed("too_small", printable(str(error)))
         except Exception as error:
-            return [self._failed("model_error", told(error))] * len(faces)
-        return [replace(row, preprocess=self.preprocess_id) for row in rows]
+            return self._failed("model_error", told(error))
 
     def _failed(self, status: str, error: str) -> Score:
         return replace(self._judge.failed(status, error), preprocess=self.preprocess_id)
