@@ -7,6 +7,7 @@ each map the share of pairs of places is counted, one inside the region and one 
 (AUC; 0.5 is chance, 1 is perfect). The maps:
     parts      the score of parts by themselves, `mien.explain(...).map`
     matched    the attribute that belongs to the fault, `mien.explain(...).attributes`
+    shown      what `mien explain` shows first, which knows nothing of the fault
     blurred    the classical way: blur a soft patch of the whole picture at each place, and see by how much the score
                falls; a place whose loss costs nothing, or helps, counts as low
     covered    the same with a grey patch
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
+from mien.apps.explain_draw import foremost, layers
 from mien.runtime.explain import GRID, explain
 from mien.runtime.judge import Judge
 
@@ -116,6 +118,7 @@ def main() -> None:
             maps = {
                 "parts": why.map,
                 "matched": why.attributes[FAULTS[kind][1]],
+                "shown": -foremost(layers(why)).loss,
                 "blurred": occlusion(judge, bad, lambda square: square.filter(ImageFilter.GaussianBlur(6))),
                 "covered": occlusion(judge, bad, lambda square: Image.new("RGB", square.size, (127, 127, 127))),
             }

@@ -18,7 +18,7 @@ from PIL import Image
 from conftest import blobs
 from faces.marks import RED, MarkFinder, crop, picture
 from mien.apps import cli
-from mien.apps.explain_draw import DEEPEST, colours, laid_over, layers, with_faces
+from mien.apps.explain_draw import DEEPEST, colours, foremost, laid_over, layers, with_faces
 from mien.apps.explain_page import page
 from mien.core.errors import ModelError
 from mien.core.types import Score
@@ -135,6 +135,14 @@ def test_words_of_an_attribute_give_its_lowest_value() -> None:
     noise[7, 0] = 31
     found = {layer.name: layer.words for layer in layers(why(noise=noise, sharpness=sharpness))[1:]}
     assert found == {"noise": "lowest in the lower left part: 31 of 100", "sharpness": "nothing stands out"}
+
+
+def test_the_lowest_attribute_is_shown_first_if_it_is_low_and_else_the_score() -> None:
+    noise, sharpness = FLAT + 100, FLAT + 98
+    noise[7, 0], sharpness[0, 0] = 31, 55
+    assert foremost(layers(why(low_at(0, 0, -30.0), noise=noise, sharpness=sharpness))).name == "noise"
+    assert foremost(layers(why(noise=FLAT + 90, sharpness=FLAT + 61))).name == "score"
+    assert foremost(layers(why())).name == "score"
 
 
 def test_colour_is_where_points_are_missing_and_nowhere_else() -> None:

@@ -18,6 +18,9 @@ from mien.core.types import Face
 from mien.faces import scorer as module
 from mien.faces.scorer import FaceScorer
 
+PORTRAIT = Path(__file__).parents[2] / "examples" / "portraits" / "portrait.jpg"
+REAL_CROP = module._crop
+
 THREE = {RED: (10, 10, 40, 50), GREEN: (100, 20, 190, 120), BLUE: (60, 60, 80, 90)}  # in the order of no rule
 
 
@@ -157,6 +160,40 @@ def test_a_box_that_sticks_out_of_the_picture_stays_as_it_was_found(tiny_judge: 
 
     (row,) = scorer(tiny_judge, finder=Edge()).stream([picture(200, 150, {})])
     assert (row.status, box(row)) == ("ok", (-20, -10, 80, 60))
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_face_that_lies_on_its_side_is_judged_upright(quarters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The portrait turned by quarter turns: other boxes, the same number."""
+    pytest.importorskip("mien.faces.align", reason="needs the part that sets faces upright")
+    monkeypatch.setattr(module, "_crop", REAL_CROP)
+
+    class Known:
+        model_id = "known@1"
+
+        def __init__(self, found: Face) -> None:
+            self.found = found
+
+        def find(self, picture: Image.Image) -> list[Face]:
+            return [self.found]
+
+    def turned(x: float, y: float) -> tuple[float, float]:
+        for _ in range(quarters):  # counter-clockwise, as PIL turns
+            x, y = y, 512 - x
+        return x, y
+
+    places = ((207.3, 105.1), (249.6, 105.5), (227.5, 127.5), (208.3, 143.0), (244.9, 143.1))
+    right_eye, left_eye, nose, mouth_right, mouth_left = map(turned, *zip(*places, strict=True))
+    (ax, ay), (bx, by) = turned(178, 65), turned(270, 177)
+    lying = Face(
+        (min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)), (right_eye, left_eye, nose, mouth_right, mouth_left), 0.9
+    )
+    upright = Face((178, 65, 270, 177), places, 0.9)
+    with Image.open(PORTRAIT) as opened:
+        portrait = opened.convert("RGB")
+    (wanted,) = FaceScorer(finder=Known(upright), threads=1).stream([portrait])
+    (row,) = FaceScorer(finder=Known(lying), threads=1).stream([portrait.rotate(90 * quarters)])
+    assert (wanted.status, row.raw) == ("ok", wanted.raw)
 
 
 def test_the_row_is_written_with_landmarks_as_points(tiny_judge: Path) -> None:

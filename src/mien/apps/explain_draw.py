@@ -46,6 +46,16 @@ def layers(why: Explanation) -> list[Layer]:
     return found
 
 
+def foremost(found: Sequence[Layer]) -> Layer:
+    """What is shown first: the attribute that is lowest anywhere, if it is low, else the score.
+
+    `benchmarks/explain.py` measures how well each of them finds a fault.
+    """
+    score, *attributes = found
+    worst = max(attributes, key=lambda layer: float(layer.loss.max()), default=score)
+    return worst if worst.loss.max() > 100 - LOW_ATTRIBUTE else score
+
+
 def _of_score(points: Map) -> str:
     lowest = float(points.min())
     if lowest > -CLEAR:
@@ -149,7 +159,7 @@ def sheet(
         notes: sentences below the map.
     """
     small = fitted(picture, _SIDE, _TALLEST)
-    score = layers(why)[0]
+    first = foremost(layers(why))
     width = 2 * _EDGE + 2 * _SIDE + _GAP
     top = _EDGE + 54
     below = top + small.height + 22
@@ -158,9 +168,9 @@ def sheet(
     draw.text((_EDGE, _EDGE - 6), _shortened(title, 90), font=_font(26), fill=INK)
     right = _EDGE + _SIDE + _GAP
     made.paste(with_faces(small, faces), (_EDGE, top))
-    made.paste(laid_over(small, score.loss), (right, top))
+    made.paste(laid_over(small, first.loss), (right, top))
     _draw_score(draw, (_EDGE, below), why)
-    _draw_legend(made, draw, (right, below), score.words, [*notes, *_face_notes(faces)])
+    _draw_legend(made, draw, (right, below), first, [*notes, *_face_notes(faces)])
     return made
 
 
@@ -202,18 +212,23 @@ def _draw_bar(draw: ImageDraw.ImageDraw, at: tuple[int, int], layer: Layer, valu
 
 
 def _draw_legend(
-    made: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], words: str, notes: Sequence[str]
+    made: Image.Image, draw: ImageDraw.ImageDraw, at: tuple[int, int], layer: Layer, notes: Sequence[str]
 ) -> None:
     x, y = at
-    draw.text((x, y), "Where parts score lower by themselves", font=_font(18), fill=INK)
-    draw.text((x, y + 25), words[0].upper() + words[1:] + ".", font=_font(15), fill=MARK)
+    of_score = layer.name == "score"
+    title = (
+        "Where parts score lower by themselves" if of_score else f"{layer.name.capitalize()} of the parts by themselves"
+    )
+    draw.text((x, y), title, font=_font(18), fill=INK)
+    draw.text((x, y + 25), layer.words[0].upper() + layer.words[1:] + ".", font=_font(15), fill=MARK)
     ramp = np.linspace(0.0, DEEPEST, 241, dtype=np.float32)[None]
     strip = Image.new("RGBA", (241, 12), (190, 190, 190, 255))
     strip.alpha_composite(colours(np.repeat(ramp, 2, axis=0), (241, 12)))
     made.paste(strip.convert("RGB"), (x, y + 56))
     for points in (0, 10, 20, 30, 40):
         draw.text((x + 6 * points, y + 73), f"-{points}" if points else "0", font=_font(13), fill=QUIET, anchor="ma")
-    draw.text((x + 262, y + 53), "points against the whole picture", font=_font(14), fill=QUIET)
+    against = "points below the whole picture" if of_score else "points below 100 (no fault)"
+    draw.text((x + 262, y + 53), against, font=_font(14), fill=QUIET)
     for i, line in enumerate(line for note in notes for line in wrap(note, 92)):
         draw.text((x, y + 106 + 20 * i), line, font=_font(14), fill=QUIET)
 

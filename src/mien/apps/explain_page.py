@@ -16,7 +16,7 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image
 
-from mien.apps.explain_draw import DEEPEST, Layer, colours, fitted, layers, pale, placed, weakest
+from mien.apps.explain_draw import DEEPEST, Layer, colours, fitted, foremost, layers, pale, placed, weakest
 from mien.apps.report import LOW_ATTRIBUTE
 from mien.core.types import Score
 from mien.runtime.explain import Explanation
@@ -64,7 +64,7 @@ def _body(
     notes: Sequence[str],
 ) -> Iterator[str]:
     yield f"<h1>{_e(title)}</h1><main>"
-    yield from _switches(why, shown)
+    yield from _switches(shown)
     yield "<figure><div class='stage'>"
     yield f"<img src='{_webp(small)}' alt='{_e(title)}'><img class='over pale' src='{_webp(pale(small))}' alt=''>"
     yield from (f"<img class='over {layer.name}' src='{_map(layer, small)}' alt=''>" for layer in shown)
@@ -79,11 +79,12 @@ def _body(
     yield "</aside></main>"
 
 
-def _switches(why: Explanation, shown: Sequence[Layer]) -> Iterator[str]:
+def _switches(shown: Sequence[Layer]) -> Iterator[str]:
+    first = foremost(shown).name
     yield "<div class='switch' role='radiogroup' aria-label='What is shown'>"
     choices = [("picture", "Picture"), *((layer.name, layer.name.capitalize()) for layer in shown)]
     for name, label in choices:
-        on = " checked" if name == "score" else ""
+        on = " checked" if name == first else ""
         yield f"<label><input type='radio' name='show' id='show-{name}'{on}>{_e(label)}</label>"
     yield "</div>"
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 from PIL import Image
 
@@ -195,7 +195,7 @@ class FaceScorer:
 def _embedded_finder() -> FindsFaces:
     from mien.faces.find import Finder
 
-    return cast("FindsFaces", Finder.load())
+    return Finder.load()
 
 
 def _crop(picture: Image.Image, face: Face) -> Image.Image:

@@ -10,7 +10,8 @@ little in it (a wall, the sky, a dark background) may score low by itself withou
 smaller than a part is smeared over it.
 
 Why not the usual occlusion map: `benchmarks/explain.py` puts a known fault into one region of a picture and counts how
-well the map finds it. Blurring or covering patches of the whole picture finds none of them better than chance.
+often each map finds it. Covering or blurring patches of the whole picture does so as often as chance; so does the score
+of the parts, but their attributes do find it.
 """
 
 from __future__ import annotations
