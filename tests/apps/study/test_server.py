@@ -466,3 +466,30 @@ def test_an_error_of_ours_tells_nothing_about_us(client: TestClient, acr: Hosted
     is_problem(reply, 500)
     assert {name: reply.headers.get(name) for name in HEADERS} == HEADERS
     assert "division" not in reply.text and "Traceback" not in reply.text
+
+
+@pytest.mark.parametrize("what", ["settings", "items", "items and back"])
+def test_a_server_that_another_one_has_overtaken_says_so(
+    what: str, database: Database, pictures: Path, tmp_path: Path, make_client: MakeClient
+):
+    chosen = Settings.of({"method": "acr", "training": 0, "traps": 0})
+    study = create(tmp_path / "s", read_items(pictures), chosen)
+    early = host(database, study)
+    if what == "settings":
+        late = host(database, replace(study, settings=replace(chosen, repetitions=2)))
+    else:
+        late = host(database, replace(study, items=study.items[1:]))
+    if what == "items and back":
+        late = host(database, study)
+    overtaken, there = make_client(early), Browser(make_client(late), late)
+    wording = there.client.get(f"/api/study/{study.link}").json()["wording"]
+    reply = overtaken.post(f"/api/study/{study.link}/observers", json={"consent": True, "wording": wording})
+    is_problem(reply, 503, "changed after this server had begun")
+    assert there.join()["total"] == {"settings": 24, "items": 11, "items and back": 12}[what]
+    for reply in (
+        overtaken.get("/api/session", headers=there.headers),
+        overtaken.post("/api/session/check", json=CHECK, headers=there.headers),
+    ):
+        is_problem(reply, 503, "has to start it again")
+    again = make_client(host(database, late.study))
+    assert again.get("/api/session", headers=there.headers).json()["trials"]
