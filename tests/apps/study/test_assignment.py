@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, update
 
 from mien.apps.study import schema
-from mien.apps.study.assignment import LEASE_S
 from mien.apps.study.database import Database
 from mien.apps.study.hosted import Hosted, host
+from mien.apps.study.pool import LEASE_S
 from mien.apps.study.refusal import RefusedError
 from mien.apps.study.votes import record, standing
 

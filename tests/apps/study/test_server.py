@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
+from mien.apps.study import pool, schema
 from mien.apps.study.database import Database
 from mien.apps.study.door import Rates, usual_rates
 from mien.apps.study.folder import create
@@ -137,6 +139,21 @@ def test_pairs_are_told_in_the_order_in_which_they_are_shown(make_hosted, make_c
     logged = json.loads(browser.client.get("/api/owner/files/log.jsonl", headers=owner).text)
     shown = [next(i.name for i in study.items.values() if i.public in p["url"]) for p in trial["pictures"]]
     assert [logged["left"], logged["right"]] == shown
+
+
+def test_pairs_of_a_large_scene_are_found_after_the_acknowledgement(
+    make_hosted, make_client: MakeClient, database: Database, monkeypatch
+):
+    monkeypatch.setattr(pool, "AT_ONCE", 3)
+    study = make_hosted("pairwise", design="active")
+    browser, t = Browser(make_client(study), study), schema.trial
+    trial = browser.join()["trials"][0]
+    waiting = select(func.count()).where(t.c.study_id == study.id, t.c.pool, t.c.observer_id.is_(None))
+    with database.read() as connection:
+        assert connection.scalar(waiting) == 0
+    assert browser.vote(trial, "left").json()["answered"] == 1
+    with database.read() as connection:
+        assert connection.scalar(waiting) == 3 * 3  # N - 1 in each scene
 
 
 def test_an_answer_that_is_sent_again_is_told_again(client: TestClient, acr: Hosted):

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mien.apps.study import schema
-from mien.apps.study.assignment import FREE, Seat, begin
+from mien.apps.study.assignment import Seat, begin
 from mien.apps.study.database import Database, lock_study
 from mien.apps.study.folder import secret
 from mien.apps.study.hosted import Hosted, is_current, sha256
+from mien.apps.study.pool import FREE
 from mien.apps.study.refusal import RefusedError
 from mien.core.errors import UsageError
 
