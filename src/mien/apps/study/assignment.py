@@ -43,7 +43,7 @@ class Seat:
 
 def total(hosted: Hosted, quota: int) -> int:
     """Trials of one observer, those that do not count included."""
-    return len(_training(hosted)) + quota + min(hosted.settings.traps, quota)
+    return _n_training(hosted) + quota + min(hosted.settings.traps, quota)
 
 
 def begin(connection: Connection, hosted: Hosted, seat: Seat) -> None:
@@ -83,19 +83,38 @@ def _training(hosted: Hosted) -> list[Trial]:
     settings, draw = hosted.settings, generator(hosted.settings.seed, 0, _TRAINING)
     if settings.method == PAIRWISE:
         return _training_pairs(hosted, draw)
-    own = [i for i in hosted.training if settings.method != "dcr" or hosted.items[i].reference is not None]
-    chosen = own or draw.sample(hosted.judged, min(settings.training, len(hosted.judged)))
+    chosen = _training_items(hosted) or draw.sample(hosted.judged, _n_training(hosted))
     return [_rating(hosted, chosen[i], TRAINING, 1) for i in shuffled(_contents(hosted, chosen), draw)]
 
 
+def _n_training(hosted: Hosted) -> int:
+    """The length of `_training`; asked for with every vote, so without making it."""
+    settings = hosted.settings
+    if settings.method == PAIRWISE:
+        return min(settings.training, sum(n * (n - 1) // 2 for n in map(len, _training_scenes(hosted).values())))
+    return len(_training_items(hosted)) or min(settings.training, len(hosted.judged))
+
+
+def _training_items(hosted: Hosted) -> list[int]:
+    """Items of the owner's choice that are rated for practice; dcr: those that have a reference."""
+    dcr = hosted.settings.method == "dcr"
+    return [i for i in hosted.training if not dcr or hosted.items[i].reference is not None]
+
+
+def _training_scenes(hosted: Hosted) -> Mapping[str, Sequence[int]]:
+    """Items that pairs for practice are made of, by scene."""
+    if len(hosted.training) < 2:
+        return hosted.scenes
+    scenes: dict[str, list[int]] = {}
+    for i in hosted.training:
+        scenes.setdefault(hosted.items[i].scene, []).append(i)
+    return scenes
+
+
 def _training_pairs(hosted: Hosted, draw: random.Random) -> list[Trial]:
-    scenes: Mapping[str, Sequence[int]] = hosted.scenes
-    if len(hosted.training) > 1:
-        scenes = {}
-        for scene in {hosted.items[i].scene for i in hosted.training}:
-            scenes[scene] = [i for i in hosted.training if hosted.items[i].scene == scene]
+    scenes = _training_scenes(hosted)
     pairs = [pair for scene in sorted(scenes) for pair in combinations(sorted(scenes[scene]), 2)]
-    chosen = draw.sample(pairs, min(hosted.settings.training, len(pairs)))
+    chosen = draw.sample(pairs, _n_training(hosted))
     order = shuffled([hosted.items[a].scene for a, _ in chosen], draw)
     return [
         {
