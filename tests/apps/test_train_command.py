@@ -157,8 +157,8 @@ def test_pseudo_labels_are_a_table_that_train_reads(folder, model):
     with (folder / "pseudo.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["path"] for row in rows] == [f"more/p{i}.png" for i in range(100, 110)]
-    b1, b2 = record["map"]["parameters"][:2]
-    assert all(min(b1, b2) - 1e-6 <= float(row["score"]) <= max(b1, b2) + 1e-6 for row in rows)
+    scores = [float(row["score"]) for row in rows]
+    assert len(set(scores)) == 10 and min(scores) >= 1 and max(scores) <= 5.06  # however little the judge knows
     assert "pseudo.csv exists" in refused(folder, UsageError, *arguments)
     assert mien(folder, *arguments, "--overwrite").exit_code == 0
 

@@ -65,21 +65,30 @@ def test_the_table_may_lie_elsewhere(tmp_path):
         (
             "file,score\na,1\n",
             {},
-            r"no column path or image or video or name or item; it has file, score\. .* \(--column path=THEIRS",
+            r"no column path or image or video or name or item; it has file, score\. .* say --column path=THEIRS$",
         ),
         (
             "path,rating\na,1\n",
             {},
-            r"no column score or mos or label; it has path, rating.*columns=\{'score': THEIRS\}",
+            r"no column score or mos or label; it has path, rating.*--column score=THEIRS$",
         ),
         ("path,score\na,1\n", {"score": "rating"}, r"no column rating \(for score\); it has path, score"),
         ("path,score\na,1\n", {"quality": "score"}, r"no column quality to map; there are path, score, split"),
         ("path,score\na,good\n", {}, r"score must be a finite number, not 'good' \(a\)"),
-        ("path,score\na,1\na,2\n", {}, r"a is labelled twice"),
-        ("path,score\na,1\n", {}, r"lacks 1 of 1 pictures"),
+        ("path,score\na,1\na,2\n", {}, r"labels\.csv: a is labelled twice"),
+        ("path,score\na,1\n", {}, r"labels\.csv names 1 pictures, and 1 of them cannot be found, the first is .*a; "),
     ],
 )
 def test_what_does_not_fit_is_told(tmp_path, content, columns, message):
     write(tmp_path, content)
     with pytest.raises(UsageError, match=message):
         read(tmp_path, columns=columns)
+
+
+def test_capital_letters_of_a_header_do_not_matter(tmp_path):
+    write(tmp_path, "Image,MOS,Split\na,1,val\n")
+    (found,) = read(tmp_path, check_pictures=False)
+    assert (found.name, found.label, found.split) == ("a", 1, "val")
+    write(tmp_path, "path,Score,mos\na,1,2\n")
+    (found,) = read(tmp_path, check_pictures=False)
+    assert found.label == 2  # the one that is spelled as ours

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from mien.evaluation.logistic import fit
+from mien.evaluation.logistic import fit, fit_for_others
 
 
 def logistic4(q, b1, b2, b3, b4):
@@ -65,3 +65,32 @@ def test_the_map_of_four_parameters_is_monotone(rng):
 def test_what_cannot_be_fitted_is_refused(method, x, y, message):
     with pytest.raises(ValueError, match=message):
         fit(method, x, y)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_map_for_others_is_the_free_one_where_that_is_well_behaved(direction, rng):
+    q = rng.normal(size=200)
+    y = 3 + direction * np.tanh(q) + 0.1 * rng.normal(size=200)
+    assert fit_for_others(q, y)(q) == pytest.approx(fit("logistic4", q, y)(q), abs=0.05)
+    assert fit_for_others(1e4 * q - 77, y)(1e4 * q - 77) == pytest.approx(fit_for_others(q, y)(q), abs=1e-3)
+
+
+def test_a_map_for_others_keeps_their_order_where_the_free_one_is_a_step():
+    q, y = np.arange(40.0), np.repeat([2.0, 3.0], 20)
+    others = np.arange(22, 32, 0.5)
+    assert len(set(np.round(fit("logistic4", q, y)(others), 6))) == 1
+    assert (np.diff(np.round(fit_for_others(q, y)(others), 6)) > 0).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_map_for_others_is_in_the_range_of_the_opinions_however_weak_the_judge(seed):
+    rng = np.random.default_rng(seed)
+    q, y = rng.normal(size=40), rng.integers(1, 6, size=40).astype(float)
+    mapped = fit_for_others(q, y)(np.linspace(-9, 9, 50))
+    assert mapped.min() >= 1 and mapped.max() <= 5
+    assert len(set(np.round(fit_for_others(q, y)(rng.normal(size=20)), 6))) == 20
+
+
+def test_a_map_for_others_needs_different_opinions():
+    with pytest.raises(ValueError, match="all 6 opinions are the same, 3"):
+        fit_for_others(np.arange(6), np.full(6, 3.0))

@@ -206,7 +206,7 @@ def test_several_data_sets_are_told_apart(labels, tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["path,score", "absent.png,1"], r"lacks 1 of 1 pictures .* the first is .*absent\.png"),
+        (["path,score", "absent.png,1"], r"bad\.csv names 1 pictures, and 1 .* the first is .*absent\.png"),
         (["path,score", "p0.png,nan"], "score must be a finite number, not 'nan'"),
         (["path,score", "p0.png,good"], "score must be a finite number, not 'good'"),
         (["path,quality", "p0.png,1"], "has no column score or mos or label"),

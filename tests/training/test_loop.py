@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -220,6 +221,32 @@ def test_the_average_follows_the_weights_slowly(parts, tmp_path):
     fit(replace(RECIPE, epochs=2, ema=0.0), parts, tmp_path / "none", HERE, Way())
     kept = state(tmp_path / "none")
     assert same(kept["net"], kept["average"])
+
+
+class Normed(Small):
+    """Its first layer keeps the mean and the variance of batches."""
+
+    seen: ClassVar[list[torch.Tensor]] = []
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.seen.append(x.mean((0, 2, 3)))
+        return super().forward(self.norm(x))
+
+
+def test_a_run_of_few_steps_is_not_judged_by_the_statistics_that_it_began_with(parts, tmp_path):
+    Normed.seen.clear()
+    fitted = fit(replace(PLAIN, network=Normed, epochs=1), parts, tmp_path / "new", HERE, Way())
+    norm = fitted.net.get_buffer("norm.running_mean")
+    assert len(Normed.seen) == 4
+    torch.testing.assert_close(norm, torch.stack(Normed.seen).mean(0))
+    start = {**fitted.net.state_dict(), "norm.running_mean": torch.full((3,), 100.0)}
+    fitted = fit(replace(PLAIN, network=Normed, epochs=1), parts, tmp_path / "on", HERE, Way(), start=start)
+    assert fitted.net.get_buffer("norm.running_mean").mean() == pytest.approx(100 * 0.9**4, abs=1)
 
 
 def test_bfloat16_learns_too(parts, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 from mien.core.errors import UsageError
 from mien.data.sample import Sample
-from mien.training.parts import Split, divide
+from mien.training.parts import FEWEST_WITHOUT_SPLIT, Split, divide
 
 
 def samples(n: int = 50, **facts: str) -> list[Sample]:
@@ -97,3 +97,14 @@ def test_pictures_without_a_label_are_left_out():
 def test_what_cannot_be_learned_from_is_refused(given, message):
     with pytest.raises(UsageError, match=message):
         divide(given, Split())
+
+
+def test_the_fewest_pictures_are_those_that_the_message_and_the_page_name():
+    parts = divide(samples(FEWEST_WITHOUT_SPLIT), Split())
+    assert (len(parts.train), len(parts.val)) == (8, 3)
+    with pytest.raises(
+        UsageError, match=r"2 pictures .* validation part are too few; .* without a column split .* 11,"
+    ):
+        divide(samples(FEWEST_WITHOUT_SPLIT - 1), Split())
+    page = Path(__file__).parents[2] / "docs" / "training.md"
+    assert f"at least {FEWEST_WITHOUT_SPLIT} pictures" in page.read_text(encoding="utf-8")

@@ -98,7 +98,7 @@ def test_labels_are_the_teachers_numbers_through_a_logistic_fitted_on_the_labell
     with ThreadPoolExecutor(1) as pool:
         known = predict(BOTH.teacher, net, labelled, HERE, pool)["quality"]
         raw = predict(BOTH.teacher, net, [table.Sample(p, Path(p)) for p in pictures.u1], HERE, pool)["quality"]
-    expected = logistic.fit("logistic4", known, [s.label for s in labelled])(raw)
+    expected = logistic.fit_for_others(known, [s.label for s in labelled])(raw)
     found = rows(whole / "2-labels-u1.csv")
     assert [row["path"] for row in found] == [str(p) for p in pictures.u1]
     assert np.allclose([float(row["score"]) for row in found], expected, atol=1e-5)

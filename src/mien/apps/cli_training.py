@@ -15,7 +15,7 @@ Dataset = Annotated[
     list[str] | None, typer.Option(metavar="NAME", help="What --data is, if no table: koniq10k, piq23, gfiqa20k, ...")
 ]
 Column = Annotated[
-    list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column has another name, e.g. score=MOS.")
+    list[str] | None, typer.Option(metavar="OURS=THEIRS", help="A column has another name, e.g. score=rating.")
 ]
 LowerIsBetter = Annotated[bool, typer.Option("--lower-is-better", help="Scores of tables are DMOS and the like.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run [runs/RECIPE].")]
@@ -63,8 +63,9 @@ def train(
     """Train a judge on your own table of pictures and scores.
 
     The model and its card are written to DIR/RECIPE.onnx and .json, for 'mien score --model FILE.onnx'. The epoch is
-    chosen by the validation part alone: the rows with split "val", else a fifth that is drawn. Several GPUs: torchrun
-    --nproc-per-node N -m mien train ... Needs the extra "train", published networks the extra "torch", too.
+    chosen by the validation part alone: the rows with split "val", else a fifth that is drawn; it takes 11 pictures at
+    least. Several GPUs: torchrun --nproc-per-node N -m mien train ... Needs the extra "train", published networks the
+    extra "torch", too.
     """
     from mien.apps.train_command import RunOptions, train_recipe
 

@@ -126,7 +126,10 @@ def export_study(folder: Path, out: Path, *, database: str | None = None) -> int
     for name, rows in written.items():
         print(f"{shown}/{name}   {rows:,} rows")
     table, method = (RATINGS, "p910") if RATINGS in written else (VOTES, "jod")
-    print(f"next: mien scale {shown}/{table} --method {method}")
+    if written[table]:
+        print(f"next: mien scale {shown}/{table} --method {method}")
+    else:
+        print("there is nothing to scale yet: nobody has answered a question that counts")
     return DONE
 
 

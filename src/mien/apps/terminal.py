@@ -184,12 +184,17 @@ def _plain(tally: Tally, total: int | None) -> Callable[[], None]:
 
 
 def told_seldom(what: str) -> Callable[[int, int], None]:
-    """A line on stderr every few seconds: how many of how many, and the time left; to be called with both."""
-    begin = told = time.monotonic()
+    """A line on stderr every few seconds: how many of how many, and the time left; to be called with both.
+
+    The first call, with 0 done, starts the clock: whatever was prepared before says nothing about the rest.
+    """
+    begin = told = 0.0
 
     def watch(done: int, of: int) -> None:
-        nonlocal told
+        nonlocal begin, told
         now = time.monotonic()
+        if not done:
+            begin = told = now
         if done and now - told >= PLAIN_SECONDS:
             told = now
             sys.stderr.write(f"{done} of {of} {what}, {_duration((of - done) * (now - begin) / done)} left\n")

@@ -295,7 +295,7 @@ def _sources(options: RunOptions) -> tuple[Source, ...]:
 def _columns(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(text.split("=", 1)) for text in given]
     if wrong := [text for text, pair in zip(given, pairs, strict=True) if len(pair) != 2]:
-        raise UsageError(f"--column {wrong[0]}: write OURS=THEIRS, for instance score=MOS")
+        raise UsageError(f"--column {wrong[0]}: write OURS=THEIRS, for instance score=rating")
     return tuple((ours, theirs) for ours, theirs in pairs)
 
 

@@ -123,13 +123,16 @@ def _float(text: str) -> float:
         return math.nan
 
 
-def checked(samples: Iterable[Sample], root: Path, layout: str, *, check_pictures: bool = True) -> tuple[Sample, ...]:
+def checked(
+    samples: Iterable[Sample], root: Path, layout: str, *, labels: Path | None = None, check_pictures: bool = True
+) -> tuple[Sample, ...]:
     """The samples, once every name is seen to be unique and every picture to be there.
 
     Args:
         samples: of one data set.
         root: its folder, for the message.
         layout: what it looks like, for the message.
+        labels: the one table that names the pictures, for the message.
         check_pictures: False where only the labels are wanted.
 
     Raises:
@@ -139,14 +142,14 @@ def checked(samples: Iterable[Sample], root: Path, layout: str, *, check_picture
     names: set[str] = set()
     for sample in kept:
         if sample.name in names:
-            raise UsageError(f"{root}: {sample.name} is labelled twice")
+            raise UsageError(f"{labels or root}: {sample.name} is labelled twice")
         names.add(sample.name)
     absent = [sample for sample in kept if not sample.file.is_file()] if check_pictures else []
     if absent:
-        raise UsageError(
-            f"{root} lacks {len(absent)} of {len(kept)} pictures that its labels name, the first is {absent[0].file}; "
-            f"expected {layout}"
-        )
+        lack = f"{root} lacks {len(absent)} of {len(kept)} pictures that its labels name"
+        if labels is not None:
+            lack = f"{labels} names {len(kept)} pictures, and {len(absent)} of them cannot be found"
+        raise UsageError(f"{lack}, the first is {absent[0].file}; expected {layout}")
     return kept
 
 

@@ -2,7 +2,7 @@
 
 Layout:  labels.csv with `path` (or image, video, name, item), relative to the folder, and `score` (or mos, label),
          higher is better; optional: split, scene, subset, reference, distortion, std, and x1, y1, x2, y2 of the
-         face in pixels
+         face in pixels. Capital letters do not matter
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "path": ("path", "image", "video", "name", "item"),
     "score": ("score", "mos", "label"),
     **{name: (name,) for name in (*("split", "scene", "subset", "reference", "distortion", "std"), *BOX)},
-}  #: our column -> the headers that it is found under, the first one that is there
+}  #: our column -> the headers that it is found under, the first one that is there; else the first in capital letters
 LAYOUT = "a CSV file with the columns path and score (and, if known, split, scene, subset, reference, distortion, std)"
 
 
@@ -53,7 +53,7 @@ def read(
         if needed not in ours:
             raise UsageError(
                 f"{table} has no column {' or '.join(ALIASES[needed])}; it has {', '.join(found[0])}. If one of them "
-                f"is meant, say columns={{{needed!r}: THEIRS}} (--column {needed}=THEIRS)"
+                f"is meant, say --column {needed}=THEIRS"
             )
     samples = []
     for theirs in found:
@@ -74,7 +74,7 @@ def read(
                 box=_box(row, table),
             )
         )
-    return checked(samples, root, LAYOUT, check_pictures=check_pictures)
+    return checked(samples, root, LAYOUT, labels=table, check_pictures=check_pictures)
 
 
 def _box(row: Mapping[str, str], table: Path) -> tuple[float, float, float, float] | None:
@@ -95,5 +95,10 @@ def _headers(header: tuple[str, ...], columns: Mapping[str, str], table: Path) -
     for name, theirs in columns.items():
         if theirs not in header:
             raise UsageError(f"{table} has no column {theirs} (for {name}); it has {', '.join(header)}")
-    found = {name: next((h for h in names if h in header), None) for name, names in ALIASES.items()}
+    small = {h.lower(): h for h in reversed(header)}
+    exact = {h: h for h in header}
+    found = {
+        name: next((spelled[h] for spelled in (exact, small) for h in names if h in spelled), None)
+        for name, names in ALIASES.items()
+    }
     return {name: theirs for name, theirs in found.items() if theirs is not None} | dict(columns)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,10 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 Array = npt.NDArray[np.float64]
+_Limits = Callable[[Array, Array], tuple[list[float], list[float]]]  # standardised columns -> lowest, highest
 
 _STEEPEST = 12.0  #: log of the steepest slope, in standard deviations; beyond it the map is a step
+_GENTLE = (0.5, 20.0)  #: limits of |β4| of a map for other rows, in standard deviations of the predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,37 @@ def fit(method: str, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> Logistic:
     """
     if method not in METHODS:
         raise ValueError(f"no fit {method!r}: {', '.join(METHODS)}")
+    kind = METHODS[method]
+    return _fit(kind, method, *_columns(method, predicted, mos))
+
+
+def fit_for_others(predicted: npt.ArrayLike, mos: npt.ArrayLike) -> Logistic:
+    """A map of 4 parameters for pictures that nobody rated, whose predictions may lie between and beyond those here.
+
+    The free fit to a weak judge is often a step between two predictions, or has an end far outside the opinions: good
+    for these rows, and useless or absurd for the next ones. Here both ends stay within the opinions, the middle within
+    the predictions, and |β4| is at least half of their standard deviation, so that the order is kept.
+
+    Args:
+        predicted: (n,) predictions, any unit; the fit does not depend on it.
+        mos: (n,) opinions.
+
+    Raises:
+        ValueError: as `fit`, or all opinions are the same.
+    """
+    x, y = _columns("logistic4", predicted, mos)
+    if np.ptp(y) == 0:
+        raise ValueError(f"all {len(y)} opinions are the same, {y[0]:g}")
+    return _fit(METHODS["logistic4"], "logistic4", x, y, _gentle)
+
+
+def _gentle(u: Array, v: Array) -> tuple[list[float], list[float]]:
+    """Limits of what is searched for `fit_for_others`."""
+    slopes = sorted(-np.log(_GENTLE))
+    return [v.min(), v.min(), u.min(), slopes[0]], [v.max(), v.max(), u.max(), slopes[1]]
+
+
+def _columns(method: str, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> tuple[Array, Array]:
     x, y = np.asarray(predicted, np.float64), np.asarray(mos, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"need two lists of one length, not shapes {x.shape} and {y.shape}")
@@ -66,14 +100,15 @@ def fit(method: str, predicted: npt.ArrayLike, mos: npt.ArrayLike) -> Logistic:
     needed, different = METHODS[method].size + 1, len(np.unique(x))
     if different < needed:
         raise ValueError(f"{method} needs at least {needed} different predictions, not {different}")
-    return _fit(METHODS[method], method, x, y)
+    return x, y
 
 
-def _fit(kind: _Method, method: str, x: Array, y: Array) -> Logistic:
+def _fit(kind: _Method, method: str, x: Array, y: Array, limits: _Limits | None = None) -> Logistic:
     centre_x, scale_x = x.mean(), x.std()
     centre_y, scale_y = y.mean(), y.std() or 1.0
     u, v = (x - centre_x) / scale_x, (y - centre_y) / scale_y
-    fits = [least_squares(lambda p: kind.curve(u, kind.original(p)) - v, s, method="lm") for s in kind.starts(u, v)]
+    how: dict[str, Any] = {"method": "lm"} if limits is None else {"method": "trf", "bounds": limits(u, v)}
+    fits = [least_squares(lambda p: kind.curve(u, kind.original(p)) - v, s, **how) for s in kind.starts(u, v)]
     best = min(fits, key=lambda found: found.cost)
     beta = _in_units(method, kind.original(best.x), centre_x, scale_x, centre_y, scale_y)
     rmse = float(np.sqrt(np.mean((kind.curve(x, beta) - y) ** 2)))

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mien.core.errors import ModelError, UsageError
 from mien.data.sample import Sample
@@ -156,6 +157,7 @@ class _Run:
         self.average = copy.deepcopy(self.net) if recipe.ema is not None else None
         self.through = here.wrapped(_Forward(self.net, recipe.forward))
         self.optimizer = recipe.optimizer.build(self.net)
+        self.memories = {} if start is not None else _memories(self.net)
         self.progress = self._begun()
         self.saved = time.monotonic()
 
@@ -267,6 +269,7 @@ class _Run:
         torch.manual_seed(int(seed.generate_state(1)[0]))
         chance = float(np.random.default_rng([recipe.seed, now.epoch, now.step]).random())
         self._set_rates()
+        self._set_memory()
         self.optimizer.zero_grad()
         n = len(row) // len(parts)
         totals: dict[str, float] = {}
@@ -311,6 +314,14 @@ class _Run:
             rate, schedule = self.recipe.optimizer.rate(group["name"])
             group["lr"] = rate * schedule(self._moment())
 
+    def _set_memory(self) -> None:
+        """Statistics of batches are their plain mean, until there are enough of them for the memory of the network.
+
+        Without it a run of few steps is judged by what it began with: mean 0 and variance 1, which no layer has.
+        """
+        for norm, momentum in self.memories.items():
+            norm.momentum = max(momentum, 1 / (1 + self._moment().step))
+
     @torch.no_grad()
     def _update_average(self) -> None:
         """Exponential average of weights and statistics; its memory grows with the run, so that the start is gone."""
@@ -352,6 +363,11 @@ class _Run:
         if self.here.main:
             log.write(self.out / "log.jsonl", now.history)
         self._save()
+
+
+def _memories(net: nn.Module) -> dict[_BatchNorm, float]:
+    """What each new batch counts for in the statistics of a network."""
+    return {m: m.momentum for m in net.modules() if isinstance(m, _BatchNorm) and m.momentum is not None}
 
 
 def _digest(net: nn.Module) -> str:

@@ -11,6 +11,7 @@ from mien.core.errors import UsageError
 from mien.data.sample import Sample
 
 FEWEST = 3  #: pictures of a part; below, a correlation is not defined
+FEWEST_WITHOUT_SPLIT = 11  #: pictures with a score, of which a fifth is drawn: 3
 FEWEST_HELD = 20  #: pictures that an interval is calibrated on
 
 
@@ -122,7 +123,8 @@ def _check(n: int, labelled: list[Sample], train: list[Sample], val: list[Sample
         if len(part) < FEWEST:
             raise UsageError(
                 f"{len(part)} pictures with a score in the {name} part are too few; at least {FEWEST} are needed "
-                f"({len(labelled)} of {n} pictures have a score)"
+                f"({len(labelled)} of {n} pictures have a score; without a column split it takes "
+                f"{FEWEST_WITHOUT_SPLIT}, or more where several are of one reference)"
             )
         if len({s.label for s in part}) == 1:
             raise UsageError(f"all {len(part)} pictures of the {name} part have the same score, {part[0].label}")

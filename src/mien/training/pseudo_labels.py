@@ -88,15 +88,15 @@ def _read_raw(file: Path, key: str) -> Raw:
 
 
 def fit(raw: npt.ArrayLike, label: npt.ArrayLike) -> Logistic:
-    """The 4-parameter logistic from a judge's numbers to opinions.
+    """The 4-parameter logistic from a judge's numbers to opinions, kept from steps and from ends beyond the opinions.
 
     Raises:
-        UsageError: too few different predictions.
+        UsageError: too few different predictions, or opinions that are all the same.
     """
     from mien.evaluation import logistic
 
     try:
-        return logistic.fit("logistic4", raw, label)
+        return logistic.fit_for_others(raw, label)
     except ValueError as error:
         raise UsageError(f"no map from the judge's numbers to the labels can be fitted: {error}") from None
 

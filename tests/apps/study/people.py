@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+from scipy.special import ndtr
 from sqlalchemy import Row
 
 from mien.apps.study.database import Database
@@ -39,3 +41,14 @@ def vote_all(database: Database, hosted: Hosted, observer: Observer, answer: Ans
         now = record(database, hosted, observer, ballot(trial.id, trial.expected or answer(trial)))
     assert now.answered == now.total == len(seen)
     return seen
+
+
+def chooser(hosted: Hosted, truth: Mapping[str, float], rng: np.random.Generator) -> Answer:
+    """Chooses one of two items as Thurstone's model says, with scores in JOD by the names of the items."""
+
+    def answer(trial: Row[Any]) -> str:
+        a, b = (truth[hosted.items[i].name] for i in (trial.first_id, trial.second_id))
+        first_wins = rng.random() < ndtr((a - b) / 1.4826)
+        return "left" if first_wins == (trial.left_id == trial.first_id) else "right"
+
+    return answer

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, update
 
 from mien.apps.study import schema
-from mien.apps.study.assignment import LEASE_S
 from mien.apps.study.database import Database
 from mien.apps.study.hosted import Hosted, host
+from mien.apps.study.pool import LEASE_S
 from mien.apps.study.refusal import RefusedError
 from mien.apps.study.votes import record, standing
 
@@ -74,6 +74,22 @@ def test_training_comes_first_and_is_the_same_for_all(database: Database, hosted
         assert [t.role for t in trials[:5]] == ["training"] * 4 + ["main"]
         assert Counter(t.role for t in trials) == {"training": 4, "main": 12, "trap": 3}
         assert all((t.expected is not None) == (t.role == "trap") for t in trials)
+
+
+@pytest.mark.parametrize(("method", "practised"), [("acr", [2, 3]), ("dcr", [2]), ("pairwise", [2, 3])])
+def test_items_for_training_are_what_is_practised_with(
+    method: str, practised: list[int], database: Database, make_study, tmp_path: Path
+):
+    folder = write_pictures(tmp_path / "items", scenes=1, items=4)
+    table = folder / "items.csv"
+    rows = ["s0/0.png,main,", "s0/1.png,main,s0/0.png", "s0/2.png,training,s0/0.png", "s0/3.png,training,"]
+    table.write_text("\n".join(["image,role,reference", *rows]))
+    study = host(database, make_study(method, items=table, training=5))
+    seen = vote_all(database, study, joined(database, study), good if method != "pairwise" else left)
+    names = {name for t in seen if t.role == "training" for name in (t.first_id, t.second_id) if name is not None}
+    shown = {study.items[i].name for i in names} - ({"s0/0.png"} if method == "dcr" else set())
+    assert shown == {f"s0/{i}.png" for i in practised}
+    assert sum(t.role == "training" for t in seen) == (1 if method == "pairwise" else len(practised))
 
 
 def test_dcr_shows_the_reference_and_rates_only_what_has_one(database: Database, make_study, tmp_path: Path):

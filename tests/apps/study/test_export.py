@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.special import ndtr
 
 from mien.apps.scale_command import ScaleOptions, scale_table
 from mien.apps.study.database import Database
@@ -21,7 +20,7 @@ from mien.subjective.scale import scale_ratings
 from mien.subjective.tables import read_ratings, read_votes
 
 from .conftest import write_pictures
-from .people import ballot, joined, vote_all
+from .people import ballot, chooser, joined, vote_all
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -137,13 +136,8 @@ def test_the_scale_of_simulated_observers_is_recovered_from_pairs(
     study = host(
         database, make_study(items=write_pictures(tmp_path / "items", 2, 9), design=design, per_observer=60, traps=1)
     )
-    truth, rng = true_scores(study, 2.0), np.random.default_rng(6)
-
-    def answer(trial: object) -> str:
-        a, b = (truth[study.items[i].name] for i in (trial.first_id, trial.second_id))  # type: ignore[attr-defined]
-        first_wins = rng.random() < ndtr((a - b) / 1.4826)
-        return "left" if first_wins == (trial.left_id == trial.first_id) else "right"  # type: ignore[attr-defined]
-
+    truth = true_scores(study, 2.0)
+    answer = chooser(study, truth, np.random.default_rng(6))
     for _ in range(12):
         vote_all(database, study, joined(database, study), answer)
     export(database, study, tmp_path / "out")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
+from mien.apps.study import pool, schema
 from mien.apps.study.database import Database
 from mien.apps.study.door import Rates, usual_rates
 from mien.apps.study.folder import create
@@ -137,6 +139,21 @@ def test_pairs_are_told_in_the_order_in_which_they_are_shown(make_hosted, make_c
     logged = json.loads(browser.client.get("/api/owner/files/log.jsonl", headers=owner).text)
     shown = [next(i.name for i in study.items.values() if i.public in p["url"]) for p in trial["pictures"]]
     assert [logged["left"], logged["right"]] == shown
+
+
+def test_pairs_of_a_large_scene_are_found_after_the_acknowledgement(
+    make_hosted, make_client: MakeClient, database: Database, monkeypatch
+):
+    monkeypatch.setattr(pool, "AT_ONCE", 3)
+    study = make_hosted("pairwise", design="active")
+    browser, t = Browser(make_client(study), study), schema.trial
+    trial = browser.join()["trials"][0]
+    waiting = select(func.count()).where(t.c.study_id == study.id, t.c.pool, t.c.observer_id.is_(None))
+    with database.read() as connection:
+        assert connection.scalar(waiting) == 0
+    assert browser.vote(trial, "left").json()["answered"] == 1
+    with database.read() as connection:
+        assert connection.scalar(waiting) == 3 * 3  # N - 1 in each scene
 
 
 def test_an_answer_that_is_sent_again_is_told_again(client: TestClient, acr: Hosted):
@@ -466,3 +483,30 @@ def test_an_error_of_ours_tells_nothing_about_us(client: TestClient, acr: Hosted
     is_problem(reply, 500)
     assert {name: reply.headers.get(name) for name in HEADERS} == HEADERS
     assert "division" not in reply.text and "Traceback" not in reply.text
+
+
+@pytest.mark.parametrize("what", ["settings", "items", "items and back"])
+def test_a_server_that_another_one_has_overtaken_says_so(
+    what: str, database: Database, pictures: Path, tmp_path: Path, make_client: MakeClient
+):
+    chosen = Settings.of({"method": "acr", "training": 0, "traps": 0})
+    study = create(tmp_path / "s", read_items(pictures), chosen)
+    early = host(database, study)
+    if what == "settings":
+        late = host(database, replace(study, settings=replace(chosen, repetitions=2)))
+    else:
+        late = host(database, replace(study, items=study.items[1:]))
+    if what == "items and back":
+        late = host(database, study)
+    overtaken, there = make_client(early), Browser(make_client(late), late)
+    wording = there.client.get(f"/api/study/{study.link}").json()["wording"]
+    reply = overtaken.post(f"/api/study/{study.link}/observers", json={"consent": True, "wording": wording})
+    is_problem(reply, 503, "changed after this server had begun")
+    assert there.join()["total"] == {"settings": 24, "items": 11, "items and back": 12}[what]
+    for reply in (
+        overtaken.get("/api/session", headers=there.headers),
+        overtaken.post("/api/session/check", json=CHECK, headers=there.headers),
+    ):
+        is_problem(reply, 503, "has to start it again")
+    again = make_client(host(database, late.study))
+    assert again.get("/api/session", headers=there.headers).json()["trials"]

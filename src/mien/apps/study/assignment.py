@@ -1,9 +1,7 @@
 """Who sees what: the whole order of a rating study when somebody joins, a few pairs at a time of a pairwise study.
 
-A pair that is to be asked is a row without an observer; all such rows are the pool. When a scene has nothing left that
-an observer has not seen, `mien.subjective.sampling.next_pairs` adds to it, knowing all votes and all pairs that are
-out. Whoever decides holds the lock of the study, so that two servers never give the same asking of a pair to two
-people; a unique index says the same once more.
+Pairs wait in a pool (`pool.py`). Whoever decides holds the lock of the study, so that two servers never give the same
+asking of a pair to two people; a unique index says the same once more.
 """
 
 from __future__ import annotations
@@ -14,24 +12,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, Executable, bindparam, func, insert, select, update
 
-from mien.apps.study import schema
+from mien.apps.study import pool, schema
 from mien.apps.study.database import lock_study
 from mien.apps.study.hosted import Hosted
 from mien.apps.study.items import MAIN, TRAINING
 from mien.apps.study.order import generator, left_of, shuffled, trap_answer, trap_places
 from mien.apps.study.settings import PAIRWISE
-from mien.subjective.sampling import Method, next_pairs
 
 TRAP = "trap"
 FEW, ENOUGH = 3, 6  #: open trials of an observer: below the first, pairs are added up to the second
-LEASE_S = 3600.0  #: a pair that was given out so long ago, and not answered, goes to somebody else
-
-FREE = dict.fromkeys(("observer_id", "position", "left_id", "given"))  #: a pair of the pool that waits for somebody
 _CHOICE = 64  # pairs of the pool among which the lot decides
 
 _TRAINING, _ORDER, _TRAPS, _PAIRS = range(4)  # purposes of a generator
@@ -50,7 +43,7 @@ class Seat:
 
 def total(hosted: Hosted, quota: int) -> int:
     """Trials of one observer, those that do not count included."""
-    return len(_training(hosted)) + quota + min(hosted.settings.traps, quota)
+    return _n_training(hosted) + quota + min(hosted.settings.traps, quota)
 
 
 def begin(connection: Connection, hosted: Hosted, seat: Seat) -> None:
@@ -60,7 +53,7 @@ def begin(connection: Connection, hosted: Hosted, seat: Seat) -> None:
         trials += _ratings(connection, hosted, seat)
     now = time.time()
     rows = [
-        {**_blank(hosted), **row, "observer_id": seat.observer_id, "position": position, "given": now}
+        {**pool.blank(hosted), **row, "observer_id": seat.observer_id, "position": position, "given": now}
         for position, row in enumerate(trials)
     ]
     if rows:
@@ -76,7 +69,7 @@ def upcoming(connection: Connection, hosted: Hosted, seat: Seat) -> Sequence[Fou
 
 
 def renew(connection: Connection, seat: Seat) -> None:
-    """Somebody is back: what they were given stays theirs for another `LEASE_S`."""
+    """Somebody is back: what they were given stays theirs for another `pool.LEASE_S`."""
     t = schema.trial
     mine = t.c.observer_id == seat.observer_id
     connection.execute(update(t).where(mine, t.c.pool, t.c.answered.is_(None)).values(given=time.time()))
@@ -90,19 +83,38 @@ def _training(hosted: Hosted) -> list[Trial]:
     settings, draw = hosted.settings, generator(hosted.settings.seed, 0, _TRAINING)
     if settings.method == PAIRWISE:
         return _training_pairs(hosted, draw)
-    own = [i for i in hosted.training if settings.method != "dcr" or hosted.items[i].reference is not None]
-    chosen = own or draw.sample(hosted.judged, min(settings.training, len(hosted.judged)))
+    chosen = _training_items(hosted) or draw.sample(hosted.judged, _n_training(hosted))
     return [_rating(hosted, chosen[i], TRAINING, 1) for i in shuffled(_contents(hosted, chosen), draw)]
 
 
+def _n_training(hosted: Hosted) -> int:
+    """The length of `_training`; asked for with every vote, so without making it."""
+    settings = hosted.settings
+    if settings.method == PAIRWISE:
+        return min(settings.training, sum(n * (n - 1) // 2 for n in map(len, _training_scenes(hosted).values())))
+    return len(_training_items(hosted)) or min(settings.training, len(hosted.judged))
+
+
+def _training_items(hosted: Hosted) -> list[int]:
+    """Items of the owner's choice that are rated for practice; dcr: those that have a reference."""
+    dcr = hosted.settings.method == "dcr"
+    return [i for i in hosted.training if not dcr or hosted.items[i].reference is not None]
+
+
+def _training_scenes(hosted: Hosted) -> Mapping[str, Sequence[int]]:
+    """Items that pairs for practice are made of, by scene."""
+    if len(hosted.training) < 2:
+        return hosted.scenes
+    scenes: dict[str, list[int]] = {}
+    for i in hosted.training:
+        scenes.setdefault(hosted.items[i].scene, []).append(i)
+    return scenes
+
+
 def _training_pairs(hosted: Hosted, draw: random.Random) -> list[Trial]:
-    scenes: Mapping[str, Sequence[int]] = hosted.scenes
-    if len(hosted.training) > 1:
-        scenes = {}
-        for scene in {hosted.items[i].scene for i in hosted.training}:
-            scenes[scene] = [i for i in hosted.training if hosted.items[i].scene == scene]
+    scenes = _training_scenes(hosted)
     pairs = [pair for scene in sorted(scenes) for pair in combinations(sorted(scenes[scene]), 2)]
-    chosen = draw.sample(pairs, min(hosted.settings.training, len(pairs)))
+    chosen = draw.sample(pairs, _n_training(hosted))
     order = shuffled([hosted.items[a].scene for a, _ in chosen], draw)
     return [
         {
@@ -172,12 +184,6 @@ def _trap(hosted: Hosted, draw: random.Random) -> Trial:
     return {"role": TRAP, "expected": trap_answer(hosted.settings.answers, draw)}
 
 
-def _blank(hosted: Hosted) -> Trial:
-    """A trial of nothing; all rows of one insert must have the same columns."""
-    empty = dict.fromkeys(("first_id", "second_id", "left_id", "expected"))
-    return {**empty, "study_id": hosted.id, "scene": "", "round": 1, "pool": False}
-
-
 # ---- pairs --------------------------------------------------------------------------------------------------------
 
 
@@ -212,7 +218,7 @@ def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> bool:
         position += 1
         if traps < sum(place <= desk.asked for place in places):
             draw = generator(hosted.settings.seed, seat.number, _TRAPS, traps)
-            row = {**_blank(hosted), **_trap(hosted, draw), "observer_id": seat.observer_id}
+            row = {**pool.blank(hosted), **_trap(hosted, draw), "observer_id": seat.observer_id}
             connection.execute(insert(_T).values(**row, position=position, given=time.time()))
             traps, position = traps + 1, position + 1
     desk.give()
@@ -227,7 +233,7 @@ class _Desk:
         main = [row for row in before if row.role == MAIN]
         self._seen = {(row.first_id, row.second_id) for row in main}
         self._in_scene = Counter(row.scene for row in main)
-        self._shown = [_left_right(row.first_id, row.second_id, row.left_id) for row in before]
+        self._shown = [pool.left_right(row.first_id, row.second_id, row.left_id) for row in before]
         self._last_scene = before[-1].scene if before else None
         self._chosen: list[dict[str, Any]] = []
 
@@ -249,7 +255,7 @@ class _Desk:
         self._chosen.append({"this": row.id, "position": position, "left_id": left})
         self._seen.add(pair)
         self._in_scene[scene] += 1
-        self._shown.append(_left_right(*pair, left))
+        self._shown.append(pool.left_right(*pair, left))
         self._last_scene = scene
         return True
 
@@ -269,13 +275,14 @@ class _Desk:
     def _waiting(self, scene: str, draw: random.Random) -> Found | None:
         """A pair of the pool that this observer has not seen; the pool is filled where it has none.
 
-        None when the pool holds a batch already, all of which this observer has seen: others will take it.
+        None when the pool holds a batch already, all of which this observer has seen: others will take it. Or when it
+        takes long to fill (`pool.Refill`), and is not full yet.
         """
         free, unseen = self._free(scene)
         full = self._hosted.settings.design == "full"
-        if not unseen and (full or len(free) < len(self._hosted.scenes[scene]) - 1):
-            _take_back(self._connection, self._hosted, scene)
-            _fill(self._connection, self._hosted, scene, draw)
+        wanted = full or len(free) < pool.batch(self._hosted, scene)
+        if not unseen and wanted and not pool.is_slow(self._hosted, scene):
+            pool.fill(self._connection, self._hosted, scene, draw)
             _, unseen = self._free(scene)
         if full:
             unseen = [row for row in unseen if row.round == unseen[0].round]
@@ -290,81 +297,17 @@ class _Desk:
         return rows, [row for row in rows if (row.first_id, row.second_id) not in self._seen]
 
     def _asked_anew(self, scene: str, draw: random.Random) -> Found:
-        """A pair that the design does not ask for now, but that this observer has not seen: the least asked one."""
-        rounds = _rounds(self._connection, self._hosted, scene)
-        unseen = [p for p in combinations(self._hosted.scenes[scene], 2) if p not in self._seen]
+        """A pair that the design does not ask for now, but that this observer has not seen: the least asked one.
+
+        Of a large scene, the least asked one of some.
+        """
+        items, seen = self._hosted.scenes[scene], self._seen
+        unseen: list[tuple[int, int]] = []
+        if pool.is_slow(self._hosted, scene):
+            drawn = (sorted(draw.sample(items, 2)) for _ in range(_CHOICE))
+            unseen = [(a, b) for a, b in drawn if (a, b) not in seen]
+        unseen = unseen or [pair for pair in combinations(items, 2) if pair not in seen]
+        rounds = pool.rounds(self._connection, self._hosted, scene)
         pair = min(unseen, key=lambda p: (rounds[p], draw.random()))
-        added = insert(_T).values(_pool_row(self._hosted, scene, pair, rounds[pair] + 1))
+        added = insert(_T).values(pool.row(self._hosted, scene, pair, rounds[pair] + 1))
         return self._connection.execute(added.returning(_T.c.id, _T.c.first_id, _T.c.second_id, _T.c.round)).one()
-
-
-def _left_right(first: int, second: int, left: int) -> tuple[int, int]:
-    return (first, second) if left == first else (second, first)
-
-
-def _take_back(connection: Connection, hosted: Hosted, scene: str) -> None:
-    """Pairs that somebody was given long ago and has not answered wait for others; not while an answer comes in."""
-    t = schema.trial
-    late = (t.c.given < time.time() - LEASE_S, t.c.answered.is_(None))
-    of_scene = (t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
-    ids = connection.scalars(select(t.c.id).where(*of_scene, *late).with_for_update(skip_locked=True)).all()
-    if ids:
-        connection.execute(update(t).where(t.c.id.in_(ids)).values(FREE))
-
-
-def _fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random) -> None:
-    """Add the pairs of a scene that should be asked next."""
-    items = hosted.scenes[scene]
-    number = {item: i for i, item in enumerate(items)}
-    design = cast(Method, hosted.settings.design)
-    wins, pending = _wins(connection, hosted, scene, number), _pending(connection, hosted, scene, number)
-    chosen = next_pairs(len(items), wins, method=design, pending=pending, seed=draw.getrandbits(32))
-    rounds = _rounds(connection, hosted, scene)
-    rows = []
-    for a, b in chosen:
-        pair = (items[min(a, b)], items[max(a, b)])
-        rounds[pair] += 1
-        rows.append(_pool_row(hosted, scene, pair, rounds[pair]))
-    if rows:
-        connection.execute(insert(schema.trial), rows)
-
-
-def _wins(connection: Connection, hosted: Hosted, scene: str, number: Mapping[int, int]) -> np.ndarray:
-    """(n, n) how often the row was preferred to the column; a tie is half a vote for either."""
-    t, v = schema.trial, schema.vote
-    counted = (
-        select(t.c.first_id, t.c.second_id, t.c.left_id, v.c.answer, func.count())
-        .join(v, v.c.trial_id == t.c.id)
-        .where(t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
-        .group_by(t.c.first_id, t.c.second_id, t.c.left_id, v.c.answer)
-    )
-    wins = np.zeros((len(number), len(number)))
-    for first, second, left, answer, n in connection.execute(counted):
-        left, right = _left_right(number[first], number[second], number[left])
-        wins[left, right] += n * {"left": 1, "right": 0}.get(answer, 0.5)
-        wins[right, left] += n * {"left": 0, "right": 1}.get(answer, 0.5)
-    return wins
-
-
-def _pending(connection: Connection, hosted: Hosted, scene: str, number: Mapping[int, int]) -> list[tuple[int, int]]:
-    t = schema.trial
-    out = select(t.c.first_id, t.c.second_id).where(
-        t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool, t.c.answered.is_(None)
-    )
-    return [(number[a], number[b]) for a, b in connection.execute(out)]
-
-
-def _rounds(connection: Connection, hosted: Hosted, scene: str) -> Counter[tuple[int, int]]:
-    """How often each pair of a scene is or was to be asked."""
-    t = schema.trial
-    counted = (
-        select(t.c.first_id, t.c.second_id, func.max(t.c.round))
-        .where(t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
-        .group_by(t.c.first_id, t.c.second_id)
-    )
-    return Counter({(a, b): n for a, b, n in connection.execute(counted)})
-
-
-def _pool_row(hosted: Hosted, scene: str, pair: tuple[int, int], round_: int) -> Trial:
-    row = {**_blank(hosted), "role": MAIN, "scene": scene, "first_id": pair[0], "second_id": pair[1]}
-    return {**row, "round": round_, "pool": True}

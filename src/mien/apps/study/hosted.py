@@ -115,6 +115,17 @@ def find(database: Database, study: Study) -> Hosted:
         return _at_hand(connection, study, study_id)
 
 
+def is_current(connection: Connection, hosted: Hosted) -> bool:
+    """Whether the study is in the database as it is at hand; until somebody has joined, another server may rewrite it.
+
+    The public name of an item tells one writing from another: numbers, and even hashes, may come again.
+    """
+    s, i, item = schema.study, schema.item, next(iter(hosted.items.values()))
+    there = select(s.c.settings, i.c.public).join(i, i.c.study_id == s.c.id)
+    found = connection.execute(there.where(s.c.id == hosted.id, i.c.id == item.id)).first()
+    return found is not None and tuple(found) == (_settings(hosted.study), item.public)
+
+
 def sha256(text: str) -> str:
     """What is kept of a secret."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -153,9 +164,13 @@ def _facts(study: Study) -> dict[str, Any]:
     return {
         "owner_sha256": sha256(study.owner),
         "title": study.title,
-        "settings": json.dumps(study.settings.to_dict(), sort_keys=True),
+        "settings": _settings(study),
         "items_sha256": sha256(json.dumps(shown, sort_keys=True)),
     }
+
+
+def _settings(study: Study) -> str:
+    return json.dumps(study.settings.to_dict(), sort_keys=True)
 
 
 def _has_begun(connection: Connection, study_id: int) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mien.apps.study import schema
-from mien.apps.study.assignment import FREE, Seat, begin
+from mien.apps.study.assignment import Seat, begin
 from mien.apps.study.database import Database, lock_study
 from mien.apps.study.folder import secret
-from mien.apps.study.hosted import Hosted, sha256
+from mien.apps.study.hosted import Hosted, is_current, sha256
+from mien.apps.study.pool import FREE
 from mien.apps.study.refusal import RefusedError
 from mien.core.errors import UsageError
 
@@ -52,13 +53,15 @@ def join(database: Database, hosted: Hosted, *, wording_sha256: str) -> tuple[st
         The secret of their link, and their code.
 
     Raises:
-        RefusedError: the words have changed since they were read (409), the study is closed or full (403).
+        RefusedError: the words have changed since they were read (409), the study is closed or full (403), or another
+            server has rewritten it (503).
     """
     if wording_sha256 != hosted.study.text_sha256:
         raise RefusedError(409, "The text has changed since you opened this page. Reload it and read it again.")
     token = secret()
     with database.write() as connection:
         lock_study(connection, hosted.id)
+        _need_current(connection, hosted)
         need_open(connection, hosted)
         table, of_study = schema.observer, schema.observer.c.study_id == hosted.id
         number = (connection.scalar(select(func.max(table.c.number)).where(of_study)) or 0) + 1
@@ -80,11 +83,16 @@ def join(database: Database, hosted: Hosted, *, wording_sha256: str) -> tuple[st
 
 
 def find_observer(connection: Connection, hosted: Hosted, token: str) -> Observer | None:
-    """Whose link has this secret."""
+    """Whose link has this secret.
+
+    Raises:
+        RefusedError: another server has rewritten the study before they joined there (503).
+    """
     t = schema.observer
     row = connection.execute(select(t).where(t.c.token_sha256 == sha256(token), t.c.study_id == hosted.id)).first()
     if row is None:
         return None
+    _need_current(connection, hosted)
     return Observer(Seat(row.id, row.number, row.quota), row.code, row.check is not None)
 
 
@@ -113,6 +121,14 @@ def need_open(connection: Connection, hosted: Hosted) -> None:
     """
     if not connection.scalar(select(schema.study.c.open).where(schema.study.c.id == hosted.id)):
         raise RefusedError(403, "This study is closed. Thank you for your interest.")
+
+
+def _need_current(connection: Connection, hosted: Hosted) -> None:
+    """Refuse to go by numbers of items that are no more. Once somebody has joined, nothing changes any more."""
+    if not is_current(connection, hosted):
+        raise RefusedError(
+            503, "This study was changed after this server had begun: whoever runs it has to start it again."
+        )
 
 
 def forget(database: Database, hosted: Hosted, code: str) -> int:

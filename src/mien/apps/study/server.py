@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -37,6 +38,7 @@ from mien.apps.study.export import lines, names
 from mien.apps.study.guard import HEADERS, PROBLEM, Caps, Guard, problem
 from mien.apps.study.hosted import Hosted
 from mien.apps.study.observers import Observer
+from mien.apps.study.pool import Refill
 from mien.apps.study.refusal import RefusedError
 from mien.apps.study.votes import Ballot, record, standing
 
@@ -166,6 +168,7 @@ def _add_pages(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> 
 
 def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> None:
     public = {item.public: item for item in hosted.items.values()}
+    refill = Refill(database, hosted)
 
     @app.get("/api/session")
     def session(observer: Annotated[Observer, Depends(door.observer)]) -> dict[str, Any]:
@@ -184,7 +187,9 @@ def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -
     def vote(body: Vote, observer: Annotated[Observer, Depends(door.observer)]) -> JSONResponse:
         if not observer.checked:
             raise RefusedError(403, "The viewing check comes first.")
-        return JSONResponse(standing_facts(hosted, record(database, hosted, observer, Ballot(**body.model_dump()))))
+        now = record(database, hosted, observer, Ballot(**body.model_dump()))
+        behind = BackgroundTask(refill, {trial.scene for trial in now.trials})  # after the acknowledgement
+        return JSONResponse(standing_facts(hosted, now), background=behind)
 
     async def media(request: Request) -> Response:
         await door.observer(request)

@@ -116,7 +116,16 @@ RECIPE = Recipe(
 )
 
 TINY = partial(JudgeNet, stem=4, widths=(4, 8, 8, 8), depths=(0, 0, 0, 0), hidden=16, teacher_features=1)
-QUICK = replace(RECIPE, network=TINY, views=Ladder(32), preprocess=Preprocess(size_px=32), epochs=2, batch=8, ema=0.9)
+QUICK = replace(
+    RECIPE,
+    network=TINY,
+    views=Ladder(32),
+    preprocess=Preprocess(size_px=32),
+    epochs=2,
+    batch=8,
+    optimizer=replace(RECIPE.optimizer, learning_rate=5e-3),  # few steps
+    ema=0.9,
+)
 
 #: for pictures that nobody rated: a wider network labels them, see `mien.training.self_training`
 SELF_TRAINING = SelfTraining(

@@ -1,0 +1,101 @@
+"""Pairs of large scenes are found while nothing is locked: nobody waits for them, and none is added twice."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from mien.apps.study import pool, schema
+from mien.apps.study.database import Database
+from mien.apps.study.hosted import Hosted, host
+from mien.apps.study.pool import Refill
+from mien.apps.study.votes import record, standing
+
+from .conftest import write_pictures
+from .people import ballot, joined, vote_all
+
+ITEMS = 8
+
+
+@pytest.fixture
+def large(database: Database, make_study: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hosted:
+    monkeypatch.setattr(pool, "AT_ONCE", ITEMS - 1)
+    return host(database, make_study(items=write_pictures(tmp_path / "items", 1, ITEMS), design="active"))
+
+
+def waiting(database: Database) -> int:
+    t = schema.trial
+    with database.read() as connection:
+        return connection.scalar(select(func.count()).where(t.c.pool, t.c.observer_id.is_(None))) or 0
+
+
+def left(_: object) -> str:
+    return "left"
+
+
+def test_nobody_waits_while_pairs_are_found(database: Database, large: Hosted, monkeypatch: pytest.MonkeyPatch):
+    somebody = joined(database, large)
+    trial = standing(database, large, somebody).trials[0]
+    finding, go_on, find = threading.Event(), threading.Event(), pool.next_pairs
+
+    def slowly(*args: Any, **options: Any) -> list[tuple[int, int]]:
+        finding.set()
+        go_on.wait(10)
+        return find(*args, **options)
+
+    monkeypatch.setattr(pool, "next_pairs", slowly)
+    refill = Refill(database, large)
+    thread = threading.Thread(target=refill, args=(large.scenes,))
+    thread.start()
+    assert finding.wait(10)
+    assert record(database, large, somebody, ballot(trial.id, "left")).answered == 1
+    vote_all(database, large, joined(database, large), left)
+    refill(large.scenes)  # another one is at it
+    assert thread.is_alive() and waiting(database) == 0
+    go_on.set()
+    thread.join()
+    assert waiting(database) == ITEMS - 1
+
+
+def test_two_servers_add_one_batch(database: Database, large: Hosted, monkeypatch: pytest.MonkeyPatch):
+    both, find = threading.Barrier(2, timeout=10), pool.next_pairs
+
+    def together(*args: Any, **options: Any) -> list[tuple[int, int]]:
+        both.wait()
+        return find(*args, **options)
+
+    monkeypatch.setattr(pool, "next_pairs", together)
+    threads = [threading.Thread(target=Refill(database, large), args=(large.scenes,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert waiting(database) == ITEMS - 1
+
+
+def test_what_was_found_is_handed_out_and_found_anew_when_it_runs_low(database: Database, large: Hosted):
+    refill = Refill(database, large)
+    refill(large.scenes)
+    for _ in range(3):
+        somebody = joined(database, large)
+        now = standing(database, large, somebody)
+        while now.trials:
+            now = record(database, large, somebody, ballot(now.trials[0].id, "left"))
+            refill({trial.scene for trial in now.trials})
+            assert not now.trials or waiting(database) >= (ITEMS - 1) // 2
+        assert now.answered == now.total == ITEMS * (ITEMS - 1) // 2
+    t = schema.trial
+    with database.read() as connection:
+        rounds = connection.execute(select(t.c.first_id, t.c.second_id, t.c.round)).all()
+    assert len(rounds) == len(set(rounds))
+
+
+def test_small_scenes_and_other_designs_are_left_alone(database: Database, hosted: Any):
+    for name, design in (("few", "active"), ("random", "random")):
+        study = hosted(design=design, name=name)
+        Refill(database, study)(study.scenes)
+    assert waiting(database) == 0
