@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Callable
@@ -273,6 +274,14 @@ def test_a_copy_never_overwrites(mien: Mien) -> None:
             "70-3.jpg": "pixels of b/70.jpg",
             "70-4.jpg": "pixels of c/70.jpg",
         }
+
+
+def test_a_file_of_the_same_size_and_time_is_another_one(mien: Mien) -> None:
+    touch("a/70.jpg", "b/70.jpg")
+    for path in ("a/70.jpg", "b/70.jpg"):
+        os.utime(path, (1e9, 1e9))
+    mien("a", "b", "--min", 50, "--copy-pass", "good")
+    assert {path.read_text() for path in Path("good").iterdir()} == {"pixels of a/70.jpg", "pixels of b/70.jpg"}
 
 
 # ---- faces

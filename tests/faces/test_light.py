@@ -36,6 +36,15 @@ def test_an_even_face() -> None:
     assert (light.overlap, light.balance, light.skin_colour) == (1.0, 1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("level", "under", "over"),  # luminance 24.9, 26.1, 246.0 and 248.2 of 255
+    [(88, 1.0, 0.0), (90, 0.0, 0.0), (251, 0.0, 0.0), (252, 0.0, 1.0)],
+)
+def test_ofiqs_limits_of_exposure(level: int, under: float, over: float) -> None:
+    light = light_of(portrait(300, 320, FACE, skin=grey(level)), FACE)
+    assert (light.under_exposed, light.over_exposed) == (under, over)
+
+
 def test_half_a_face_in_the_dark() -> None:
     picture = portrait(300, 320, FACE, skin=grey(10), other_half=grey(255))
     light = light_of(picture, FACE)
