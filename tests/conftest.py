@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 from typing import NoReturn
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # each of several processes has one core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
