@@ -132,8 +132,10 @@ def _shared(given: Mapping[str, Any]) -> RunOptions:
     from mien.apps.train_command import RunOptions
 
     values = {**given, "columns": given["column"]}
-    lists = {name: tuple(values[name] or ()) for name in ("data", "dataset", "columns")}
-    return RunOptions(**{field.name: values[field.name] for field in fields(RunOptions)} | lists)
+    shared: dict[str, Any] = {field.name: values[field.name] for field in fields(RunOptions)}
+    for several in ("data", "dataset", "columns"):
+        shared[several] = tuple(shared[several] or ())
+    return RunOptions(**shared)
 
 
 def pseudo_label(
