@@ -2,6 +2,11 @@
 
     python recipes/embedded_judge.py --data ../shared/data --backbone ../shared/models/mobilenetv2_imagenet.npz
 
+Each edition begins with the weights of the one before, and the first with random ones. All of it from the beginning:
+    ... --edition 1 --work W1 --out recipes/edition-1
+    ... --edition 2-start --work W2 --out recipes/edition-2-start
+    ... --edition 2 --work W3                                               (what ships; W3 may hold the views of W2)
+
 Data:    BIQ2021 (train: opinions; val: only measured on) and SFHQ (synthetic faces, no opinions)
 Time:    on 2 busy CPU cores about 9 min for views, 13 for features, 4 for the teacher, 9 for each epoch of the student;
          with glibc, MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 spares torch most of the page faults
@@ -27,9 +32,9 @@ from mien.core.preprocess import Preprocess
 from mien.data import biq2021, sfhq
 from mien.data.sample import Sample
 from mien.evaluation.correlation import inside_groups, mae, rmse, srcc, subset_report
+from mien.evaluation.resampling import bootstrap_pairs, interval
 from mien.models.judge_net import JudgeNet
 from mien.runtime import cost
-from mien.runtime.judge import FOLDER
 from mien.training import calibrate, probe, student, teacher, views
 from mien.training.export import export
 from mien.training.eyes import Eyes, Seen
@@ -38,6 +43,8 @@ from mien.training.student import StudentRecipe
 from mien.training.teacher import TeacherRecipe
 from mien.training.views import ViewPlan, Views
 
+HERE = Path(__file__).parent
+
 
 @dataclass(frozen=True)
 class EmbeddedJudge:
@@ -45,11 +52,12 @@ class EmbeddedJudge:
 
     name: str = "mien-judge"
     version: str = "1"
-    start: str | None = None  #: path of an earlier edition, or its name among those that ship; None = random weights
+    start: str | None = None  #: an earlier edition, path beside this file; None = random weights
     start_depths: tuple[int, ...] = (1, 1, 2, 1)  #: of that edition; blocks that this one lacks are left out
     photo_views: ViewPlan = field(default_factory=ViewPlan)
     face_views: ViewPlan = field(default_factory=lambda: ViewPlan(ladder_groups=5))
     light_views: ViewPlan | None = None  #: more of every second photograph, too dark and too bright
+    code_views: ViewPlan | None = None  #: more of the others, compressed
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     student: StudentRecipe = field(default_factory=StudentRecipe)
     preprocess: Preprocess = field(default_factory=lambda: Preprocess(size_px=256))
@@ -59,17 +67,14 @@ class EmbeddedJudge:
 
 #: half the cost of edition 1, which it begins with: two residual blocks less, and 224 px
 SMALLER = EmbeddedJudge(
-    version="2",
-    start="mien-judge-1.onnx",
+    version="2-start",
+    start="edition-1/mien-judge-1.onnx",
     photo_views=ViewPlan(size_px=224),
     face_views=ViewPlan(size_px=224, ladder_groups=5),
-    light_views=ViewPlan(
-        size_px=224, plain_groups=0, ladder_groups=1, chain_share=0.0, kinds=("dark", "bright"), seed=20261125
-    ),
     student=StudentRecipe(
         depths=(0, 1, 1, 1),
         floor=1e-2,
-        epochs=3,
+        epochs=2,
         learning_rate=1e-3,
         map_weight=0.3,
         steady_weight=50.0,
@@ -77,7 +82,18 @@ SMALLER = EmbeddedJudge(
     ),
     preprocess=Preprocess(size_px=224),
 )
-EDITIONS = {recipe.version: recipe for recipe in (EmbeddedJudge(), SMALLER)}
+_LADDERS = ViewPlan(size_px=224, plain_groups=0, ladder_groups=1, chain_share=0.0, seed=20261125)
+#: the same for longer, with more light and darkness, and more compression, that of larger pictures
+SECOND = replace(
+    SMALLER,
+    version="2",
+    start="edition-2-start/mien-judge-2-start.onnx",
+    start_depths=SMALLER.student.depths,
+    light_views=replace(_LADDERS, kinds=("dark", "bright")),
+    code_views=replace(_LADDERS, kinds=("jpeg", "webp"), enlarged_px=(320, 720)),
+    student=replace(SMALLER.student, epochs=3),
+)
+EDITIONS = {recipe.version: recipe for recipe in (EmbeddedJudge(), SMALLER, SECOND)}
 
 QUICK = EmbeddedJudge(
     photo_views=ViewPlan(size_px=64),
@@ -98,6 +114,7 @@ class Data:
     faces: tuple[Sample, ...]
     val_photos: tuple[Sample, ...]
     val_faces: tuple[Sample, ...]
+    people: dict[str, frozenset[str]]  #: names of photographs by who is in them; see `biq2021.people`
     absent: int  #: rows of BIQ2021 whose shard is not here
 
 
@@ -109,49 +126,78 @@ def read(root: Path, recipe: EmbeddedJudge) -> Data:
         return tuple(s for s in samples if s.split == split)[: recipe.pictures]
 
     return Data(
-        part(biq.samples, "train"), part(faces, "train"), part(biq.samples, "val"), part(faces, "val"), biq.missing_rows
+        part(biq.samples, "train"),
+        part(faces, "train"),
+        part(biq.samples, "val"),
+        part(faces, "val"),
+        biq2021.people(root / "biq2021"),
+        biq.missing_rows,
     )
 
 
-def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out: Path) -> Path:
-    """All stages; returns the card."""
+@dataclass(frozen=True)
+class Prepared:
+    """What the student learns from, and is watched on."""
+
+    lessons: dict[str, student.Lesson]  #: by set of views; "photos" carries the opinions
+    whole: npt.NDArray[np.uint8]  #: (n, s, s, 3) the validation photographs
+    teacher_metrics: dict[str, float]
+
+
+def prepare(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path) -> Prepared:
+    """Views, what the eyes see of them, and what the teacher says of that."""
     work.mkdir(parents=True, exist_ok=True)
     size = recipe.preprocess.size_px
     photos = views.build(data.photos, recipe.photo_views, work / "photos")
-    faces = views.build(data.faces, recipe.face_views, work / "faces")
+    watched = {"photos": photos, "faces": views.build(data.faces, recipe.face_views, work / "faces")}
+    if recipe.light_views is not None:
+        watched["light"] = views.build(data.photos[::2], recipe.light_views, work / "light")
+    if recipe.code_views is not None:
+        watched["code"] = views.build(data.photos[1::2], recipe.code_views, work / "code")
     whole = views.whole(data.val_photos, size)
     eyes = Eyes(backbone_file, size)
     scale = eyes.scale(photos.pixels[:: max(1, len(photos.picture) // 300)])
-    watched = {"photos": photos, "faces": faces}
-    if recipe.light_views is not None:
-        watched["light"] = views.build(data.photos[::2], recipe.light_views, work / "light")
     seen = {name: eyes.look(part.pixels, work / name, scale) for name, part in watched.items()}
     _say(f"{' + '.join(str(len(part.picture)) for part in watched.values())} views seen")
 
     master = _teacher(work / "teacher.npz", photos, seen["photos"].features, recipe.teacher)
-    teacher_metrics = _agreement(teacher.judge(master, eyes.pooled(whole))[0], data.val_photos)
-    _say(f"teacher {teacher_metrics}")
-    lessons = [_lesson(part, seen[name], master, recipe) for name, part in watched.items()]
+    metrics = agreement(teacher.judge(master, eyes.pooled(whole))[0], data.val_photos)
+    _say(f"teacher {metrics}")
+    lessons = {name: _lesson(part, seen[name], master, recipe) for name, part in watched.items()}
+    return Prepared(lessons, whole, metrics)
+
+
+def learn(recipe: EmbeddedJudge, data: Data, prepared: Prepared, work: Path) -> JudgeNet:
+    """The student, trained, in evaluation mode."""
+    lessons = list(prepared.lessons.values())
 
     def validate(net: JudgeNet) -> dict[str, Any]:
-        metrics = _agreement(student.predict(net, whole).quality.numpy(), data.val_photos)
+        metrics = agreement(student.predict(net, prepared.whole).quality.numpy(), data.val_photos)
         _say(f"student {metrics}")
         return metrics
 
     def begin(net: JudgeNet) -> None:
         if recipe.start is not None:
-            begin_with(net, FOLDER / recipe.start, recipe.start_depths, photos.pixels[:: max(1, photos.groups // 70)])
+            photos = lessons[0].views
+            begin_with(net, HERE / recipe.start, recipe.start_depths, photos.pixels[:: max(1, photos.groups // 70)])
 
     net = student.fit(lessons, recipe.student, work, validate=validate, begin=begin)
     net = student.refit_quality(net, lessons, recipe.student)
     _say("last layer refitted")
     validate(net)
+    return net
+
+
+def run(recipe: EmbeddedJudge, data: Data, backbone_file: Path, work: Path, out: Path) -> Path:
+    """All stages; returns the card."""
+    prepared = prepare(recipe, data, backbone_file, work)
+    net = learn(recipe, data, prepared, work)
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"{recipe.name}-{recipe.version}.onnx"
-    export(net, model, size)
+    export(net, model, recipe.preprocess.size_px)
     card = model.with_suffix(".json")
     log = work / "student.jsonl"
-    card.write_text(json.dumps(_card(recipe, data, model, net, whole, teacher_metrics, log), indent=2) + "\n")
+    card.write_text(json.dumps(_card(recipe, data, model, net, prepared, log), indent=2) + "\n")
     (out / f"{recipe.name}-{recipe.version}.log.jsonl").write_bytes(log.read_bytes())
     return card
 
@@ -169,7 +215,7 @@ def _teacher(path: Path, seen: Views, features: npt.NDArray[np.float16], recipe:
     return teacher.load(path, recipe)
 
 
-def _agreement(predicted: npt.NDArray[Any], samples: Sequence[Sample]) -> dict[str, float]:
+def agreement(predicted: npt.NDArray[Any], samples: Sequence[Sample]) -> dict[str, float]:
     """SRCC pooled and as the mean inside the subsets."""
     mos, subset = _labels(samples)
     inside = inside_groups(srcc, predicted, mos, subset)
@@ -202,12 +248,11 @@ def _card(
     data: Data,
     model: Path,
     net: JudgeNet,
-    whole: npt.NDArray[np.uint8],
-    teacher_metrics: dict[str, float],
+    prepared: Prepared,
     log: Path,
 ) -> dict[str, Any]:
     """Everything the runtime and the reader need; all figures are of the ONNX file, on pictures not trained on."""
-    judge = _session(model)
+    judge, whole = _session(model), prepared.whole
     quality, _, spread = judge(whole)  # type: ignore[misc]
     mos, subset = _labels(data.val_photos)
     error = np.abs(quality - mos)
@@ -243,7 +288,7 @@ def _card(
             "raw_quantiles": calibrate.population_quantiles(quality),
         },
         "cost": asdict(counted),
-        "training": _training(recipe, data, teacher_metrics, log),
+        "training": _training(recipe, data, log),
         "metrics": {
             "data": "BIQ2021 val part, never trained on; watched during training, not used to choose an epoch",
             "n": len(mos),
@@ -254,12 +299,37 @@ def _card(
             "rmse": round(rmse(quality, mos), 4),
             "mae": round(mae(quality, mos), 4),
             "onnx_against_torch_max": parity,
-            "teacher": teacher_metrics,
+            "teacher": prepared.teacher_metrics,
             "srcc_of_guessing_the_subset": _guessing(data),
         },
+        "subgroups": _subgroups(data, whole, quality),
         "degradations": _degradations(recipe, data, judge),
         "steadiness": _steadiness(recipe, data, judge),
-        "known_failures": list(KNOWN_FAILURES[recipe.version]),
+        "known_failures": list(KNOWN_FAILURES.get(recipe.version, _ALWAYS)),
+    }
+
+
+def _subgroups(data: Data, whole: npt.NDArray[np.uint8], quality: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """Agreement inside groups that one can see: people, and thirds by the mean brightness of the picture."""
+    mos, _ = _labels(data.val_photos)
+    names = np.array([s.name for s in data.val_photos])
+    groups = {name: np.isin(names, list(members)) for name, members in data.people.items()}
+    third = whole.mean((1, 2, 3)).argsort().argsort() * 3 // len(whole)
+    groups |= {name: third == k for k, name in enumerate(("darkest third", "middle third", "brightest third"))}
+    return {
+        "note": "held-back photographs, subsets together; bias = mean of score minus opinion, points of 100. Age, sex "
+        "and skin are not in the data: nothing is known about fairness between them",
+        **{name: _subgroup(quality[of], mos[of]) for name, of in groups.items() if of.sum() >= 10},
+    }
+
+
+def _subgroup(quality: npt.NDArray[np.float32], mos: npt.NDArray[np.float64]) -> dict[str, Any]:
+    ends = interval(bootstrap_pairs(quality, mos, ("srcc",), draws=1000)["srcc"])
+    return {
+        "n": len(mos),
+        "srcc": round(srcc(quality, mos), 4),
+        "srcc_ci": None if ends is None else [round(end, 4) for end in ends],
+        "bias": round(100 * float(np.mean(quality - mos)), 2),
     }
 
 
@@ -271,7 +341,7 @@ def _guessing(data: Data) -> float:
     return round(srcc([means[name] for name in where], held), 4)
 
 
-def _training(recipe: EmbeddedJudge, data: Data, teacher_metrics: dict[str, float], log: Path) -> dict[str, Any]:
+def _training(recipe: EmbeddedJudge, data: Data, log: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
     for sample in (*data.photos, *data.faces):
         digest.update(f"{sample.name}\0{sample.label}\0".encode() + hashlib.sha256(sample.read()).digest())
@@ -372,16 +442,10 @@ def main() -> None:
     parser.add_argument("--backbone", type=Path, required=True, help="folded MobileNetV2, .npz")
     parser.add_argument("--work", type=Path, default=Path(".cache/embedded_judge"))
     parser.add_argument("--out", type=Path, default=Path("src/mien/runtime/judges"))
-    parser.add_argument("--edition", choices=EDITIONS, default="1", help="1 ships, 2 is on trial")
-    parser.add_argument("--start", type=Path, help="begin with this file of the same edition")
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's")
+    parser.add_argument("--edition", choices=EDITIONS, default="2", help="each begins with the one before; 2 ships")
     parser.add_argument("--quick", action="store_true", help="a smoke test on a few pictures")
     args = parser.parse_args()
     recipe = QUICK if args.quick else EDITIONS[args.edition]
-    if args.start:
-        recipe = replace(recipe, start=str(args.start.absolute()), start_depths=recipe.student.depths)
-    if args.epochs:
-        recipe = replace(recipe, student=replace(recipe.student, epochs=args.epochs))
     _say(str(run(recipe, read(args.data, recipe), args.backbone, args.work, args.out)))
 
 

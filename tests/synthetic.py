@@ -21,7 +21,7 @@ def picture(seed: int, size: tuple[int, int] = (96, 80)) -> Image.Image:
 
 
 def write_biq2021(root: Path, n_train: int = 24, n_val: int = 12, shards: tuple[str, ...] = ("a", "b")) -> None:
-    """labels.csv and shards; opinions fall with blur, so that there is something to learn."""
+    """labels.csv, people.csv and shards; opinions fall with blur, so that there is something to learn."""
     root.mkdir(parents=True)
     rows, tars = [], {name: tarfile.open(root / f"{name}.tar", "w") for name in shards}  # noqa: SIM115
     for i in range(n_train + n_val):
@@ -40,6 +40,9 @@ def write_biq2021(root: Path, n_train: int = 24, n_val: int = 12, shards: tuple[
         tar.close()
     with (root / "labels.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([["name", "file", "shard", "mos", "subset", "split"], *rows])
+    people = [[row[0], int(i % 2 == 0), int(i % 4 == 0)] for i, row in enumerate(rows)]
+    with (root / "people.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["name", "has_face", "portrait"], *people])
 
 
 def write_sfhq(root: Path, n: int = 24) -> None:

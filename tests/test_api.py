@@ -23,7 +23,7 @@ def loaded_after(code: str) -> set[str]:
 
 
 def test_the_exported_names_are_exactly_these() -> None:
-    assert mien.__all__ == ["Score", "Scorer", "__version__", "list_models", "load", "score"]
+    assert mien.__all__ == ["Explanation", "Score", "Scorer", "__version__", "explain", "list_models", "load", "score"]
     assert dir(mien) == sorted(mien.__all__)
 
 

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "mien"
 EVERY = {"core", "runtime", "faces", "models", "losses", "data", "subjective", "evaluation", "video", "training"}
 BASE = {"numpy", "PIL"}
 LAYERS: dict[str, tuple[set[str], set[str]]] = {
-    "": ({"core", "runtime", "models"}, set()),  # the front door: mien/__init__.py and loading.py
+    "": ({"core", "runtime", "faces", "models"}, set()),  # the front door: mien/__init__.py, loading.py, scoring.py
     "core": (set(), BASE),
     "runtime": ({"core"}, BASE | {"onnxruntime"}),
     "faces": ({"core", "runtime"}, BASE),

@@ -1,6 +1,6 @@
 """mien: how good does a picture of a person look? `mien.score("me.jpg").score` is 0..100, higher is better.
 
-This front door is lazy: it imports nothing until a name is asked for, and only the layers core and runtime.
+This front door is lazy: it imports nothing until a name is asked for, and only the layers core, runtime and faces.
 Start reading at runtime/scorer.py; what a row says stands in core/types.py.
 """
 
@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mien.core.types import Score
     from mien.loading import load
+    from mien.runtime.explain import Explanation, explain
     from mien.runtime.judge import list_models
-    from mien.runtime.scorer import Scorer, score
+    from mien.runtime.scorer import score
+    from mien.scoring import Scorer
 
 __version__ = "0.1.0"
-__all__ = ["Score", "Scorer", "__version__", "list_models", "load", "score"]
+__all__ = ["Explanation", "Score", "Scorer", "__version__", "explain", "list_models", "load", "score"]
 
 _LAZY = {
+    "Explanation": "mien.runtime.explain",
     "Score": "mien.core.types",
-    "Scorer": "mien.runtime.scorer",
+    "Scorer": "mien.scoring",
+    "explain": "mien.runtime.explain",
     "list_models": "mien.runtime.judge",
     "load": "mien.loading",
     "score": "mien.runtime.scorer",

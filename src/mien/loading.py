@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mien.runtime import scorer
+from mien.scoring import Scorer
 
 
 def load(
@@ -15,7 +15,7 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     raw_range: tuple[float, float] | None = None,
     **options: Any,
-) -> scorer.Scorer:
+) -> Scorer:
     """A `Scorer` for a judge; rows look the same whatever it is.
 
     Args:
@@ -37,14 +37,14 @@ def load(
     if weights is None and os.fspath(model) in zoo.MODELS:
         weights = _from_the_cache(os.fspath(model))
     if weights is None:
-        return scorer.Scorer(model, **options)
+        return Scorer(model, **options)
     zoo.need_torch(f"the network {os.fspath(model)}")
     from mien.models.judging import published_judge
 
     parts = published_judge(os.fspath(model), Path(weights), raw_range=raw_range, threads=options.get("threads"))
     from mien.runtime.judge import Judge, Scale
 
-    return scorer.Scorer(Judge(parts.model_id, parts.preprocess, Scale(parts.raw_range), parts.network), **options)
+    return Scorer(Judge(parts.model_id, parts.preprocess, Scale(parts.raw_range), parts.network), **options)
 
 
 def _from_the_cache(name: str) -> Path:

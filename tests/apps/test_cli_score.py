@@ -86,7 +86,7 @@ def test_piped_rows_are_json_lines_and_the_rest_is_on_stderr(mien):
 def test_options_reach_the_scorer(mien):
     touch("1.jpg")
     mien("score", "1.jpg", "--model", "x.onnx", "--exact", "--batch", 3, "--threads", 2)
-    assert FakeScorer.options == {"model": "x.onnx", "exact": True, "batch": 3, "threads": 2, "faces": "whole"}
+    assert FakeScorer.options == {"model": "x.onnx", "exact": True, "batch": 3, "threads": 2}
 
 
 def test_some_unreadable_is_3_and_each_has_its_row_and_its_line(mien):
@@ -111,7 +111,8 @@ def test_nothing_scored_is_4(mien):
     ("arguments", "message"),
     [
         ("", "nothing to score: name pictures or folders"),
-        ("1.jpg --faces all", "only 'whole' for now, single faces come in a later version"),
+        ("1.jpg --faces some", "--faces some: it is one of whole, best, all"),
+        ("1.jpg --finder f.onnx", "--finder belongs to --faces best or --faces all"),
         ("- --files-from -", "stdin can be one picture"),
         ("1.jpg --report in.html", "cannot write in.html: it is a folder"),
         ("1.jpg --threads 100000", "threads"),

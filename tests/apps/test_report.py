@@ -201,6 +201,19 @@ def test_limit_below_one_is_refused(tmp_path: Path) -> None:
         page_of([], tmp_path, limit=0)
 
 
+def face_rows(path: object, n: int) -> list[dict[str, Any]]:
+    box = {"x1": 10.0, "y1": 20.0, "x2": 30.0, "y2": 50.0, "width": 80, "height": 60, "landmarks": ((1.0, 2.0),) * 5}
+    return [row(path, 50.0 + i, face_index=i, n_faces=n, **box) for i in range(n)]
+
+
+def test_faces_are_counted_apart_from_their_pictures(tmp_path: Path) -> None:
+    rows = [*face_rows("a.jpg", 3), *face_rows("b.jpg", 1), row("c.jpg", status="no_face", error="none", n_faces=0)]
+    data = block(page_of(rows, tmp_path))
+    assert (data["n"], data["pictures"], data["faces"], data["scored"]) == (5, 3, 4, 4)
+    assert data["sheet"][0]["row"]["x2"] == 30.0
+    assert data["sheet"][0]["row"]["landmarks"] == [[1.0, 2.0]] * 5
+
+
 # ---- names of strangers -------------------------------------------------------------------------------------------
 
 

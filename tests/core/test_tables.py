@@ -31,6 +31,19 @@ def failed(path):
 ROWS = [ok("a.jpg", 0.1 + 0.2), failed('odd, "name".jpg'), ok("sub/ünïcode 漢.png"), ok("=1+1;'.jpg", 100.0)]
 
 
+def faces(path, n, first=0, last=None):
+    """Rows first..last - 1 of the faces of one picture."""
+    points = ((1.25, 2), (3, 4), (5, 6), (7, 8), (9, 10))
+    place = {"x1": 1.0, "y1": 2.0, "x2": 3.0, "y2": 4.0, "landmarks": points, "face_confidence": 0.75}
+    return [
+        ok(path, 50.0 + i) | place | {"face_index": i, "n_faces": n} for i in range(first, n if last is None else last)
+    ]
+
+
+def no_face(path):
+    return Score(path=path, status="no_face", error="no face was found", n_faces=0, **RUN).to_dict()
+
+
 def write(path, rows, **options):
     with RowWriter(path, **options) as writer:
         for row in rows:
@@ -43,6 +56,29 @@ def test_rows_come_back_equal_whatever_the_format(tmp_path, suffix):
     write(file, ROWS)
     assert list(read_rows(file)) == [tidy(row) for row in ROWS]
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_faces_come_back_with_their_landmarks_whatever_the_format(tmp_path, suffix):
+    file = tmp_path / f"x{suffix}"
+    rows = [*faces("a.jpg", 2), no_face("b.jpg")]
+    write(file, rows)
+    first, second, third = read_rows(file)
+    assert [first, second, third] == [tidy(row) for row in rows]
+    assert first["landmarks"] == [[1.25, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0], [9.0, 10.0]]
+    assert (third["landmarks"], third["n_faces"], third["score"]) == (None, 0, None)
+
+
+def test_landmarks_are_json_in_both_texts(tmp_path):
+    write(tmp_path / "x.jsonl", faces("a.jpg", 1))
+    write(tmp_path / "x.csv", faces("a.jpg", 1))
+    assert '"landmarks": [[1.25, 2.0], [3.0, 4.0], ' in (tmp_path / "x.jsonl").read_text()
+    assert '"[[1.25, 2.0], [3.0, 4.0], ' in (tmp_path / "x.csv").read_text()
+
+
+def test_points_that_are_not_finite_are_no_points():
+    (row,) = faces("a.jpg", 1)
+    assert tidy(row | {"landmarks": ((math.nan, 1.0), (2.0, 3.0))})["landmarks"] is None
 
 
 def test_tidy_rounds_escapes_and_knows_no_nan():
@@ -100,6 +136,49 @@ def test_a_table_cut_anywhere_is_repaired(tmp_path, suffix, monkeypatch):
         assert file.read_bytes() == data, f"cut at byte {cut}"
 
 
+PICTURES = [faces("a.jpg", 3), [no_face("b.jpg")], faces("c.jpg", 1), [failed("d.jpg")], faces("e.jpg", 2)]
+
+
+@pytest.mark.parametrize("suffix", TEXT_SUFFIXES)
+def test_a_picture_of_which_some_faces_are_missing_is_repaired(tmp_path, suffix, monkeypatch):
+    """Cut after every line and inside it, as a kill can do; then resume: no face is lost or there twice."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    whole = tmp_path / f"whole{suffix}"
+    write(whole, [row for rows in PICTURES for row in rows], every_face=True)
+    data = whole.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(data) if byte == ord("\n")]
+    file = tmp_path / f"x{suffix}"
+    for cut in (0, *ends, *(end - 5 for end in ends)):
+        file.write_bytes(data[:cut])
+        seen = []
+        with RowWriter(file, resume=True, every_face=True, on_resumed=seen.append, **RUN) as writer:
+            done = set(writer.done)
+            assert [row["path"] for row in seen] == [r["path"] for rows in PICTURES for r in rows if r["path"] in done]
+            for row in (row for rows in PICTURES if rows[0]["path"] not in done for row in rows):
+                writer.write(row)
+        assert file.read_bytes() == data, f"cut at byte {cut}"
+
+
+def test_done_counts_pictures_and_not_their_faces(tmp_path):
+    file = tmp_path / "x.jsonl"
+    write(file, [*faces("a", 2), *faces("a", 2), no_face("b")])
+    with RowWriter(file, resume=True, every_face=True) as writer:
+        assert writer.done == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_resume_refuses_another_choice_of_faces_and_leaves_the_table_as_it_is(tmp_path, suffix):
+    file = tmp_path / f"x{suffix}"
+    write(file, [*faces("a.jpg", 2), ok("b.jpg")])
+    with pytest.raises(UsageError, match="was written with a row for every face: use another file, or --overwrite"):
+        RowWriter(file, resume=True)
+    write(file, [*faces("a.jpg", 2, last=1), no_face("b.jpg")], overwrite=True)
+    with pytest.raises(UsageError, match="was written with only the largest faces"):
+        RowWriter(file, resume=True, every_face=True)
+    with RowWriter(file, resume=True) as writer:
+        assert writer.done == {"a.jpg": 1, "b.jpg": 1}
+
+
 def test_zeros_left_by_a_power_failure_are_repaired(tmp_path):
     for suffix in TEXT_SUFFIXES:
         file = tmp_path / f"x{suffix}"
@@ -140,6 +219,8 @@ def test_resume_refuses_another_run(tmp_path, suffix, column):
         ("x.jsonl", '{"image": "a.jpg"}\n', "line 1 of .* is not a row of mien"),
         ("x.jsonl", json.dumps(tidy(ok("a")) | {"score": None}) + "\n", "line 1 of .*: status and score contradict"),
         ("x.jsonl", json.dumps(tidy(ok("a")) | {"status": ["ok"]}) + "\n", "line 1 of .*: status is list"),
+        ("x.jsonl", json.dumps(tidy(ok("a")) | {"landmarks": "none"}) + "\n", "line 1 of .*: landmarks is str"),
+        ("x.jsonl", json.dumps(tidy(ok("a")) | {"landmarks": [[1, 2, 3]]}) + "\n", "line 1 .* are not points"),
         ("x.jsonl", "[" * 100_000 + "\n", "line 1 of .* is not a row of mien"),
         ("x.jsonl", '{"image": "a.jp', "line 1 of .* is not a row of mien"),
         ("x.jsonl", "# notes", "line 1 of .* is not a row of mien"),

@@ -38,6 +38,19 @@ def test_a_member_that_the_table_promises_must_be_there(tmp_path):
         biq2021.read(tmp_path / "biq")
 
 
+def test_people_are_groups_of_names_and_a_table_that_is_absent_is_named(tmp_path):
+    write_biq2021(tmp_path / "biq", n_train=4, n_val=4)
+    groups = biq2021.people(tmp_path / "biq")
+    assert groups == {
+        "with a face": {"p0.jpg", "p2.jpg", "p4.jpg", "p6.jpg"},
+        "portraits": {"p0.jpg", "p4.jpg"},
+        "without a face": {"p1.jpg", "p3.jpg", "p5.jpg", "p7.jpg"},
+    }
+    (tmp_path / "biq" / "people.csv").unlink()
+    with pytest.raises(UsageError, match=r"no .*people\.csv"):
+        biq2021.people(tmp_path / "biq")
+
+
 def test_faces_have_no_opinion_and_keep_their_split_when_more_arrive(tmp_path):
     write_sfhq(tmp_path / "few", 24)
     write_sfhq(tmp_path / "more", 36)

@@ -12,7 +12,7 @@ from torch import Tensor  # noqa: E402
 
 from mien.core.errors import ModelError  # noqa: E402
 from mien.models import zoo  # noqa: E402
-from mien.models.adaface import IResNet, fused_with_flip  # noqa: E402
+from mien.models.adaface import IResNet, as_embedder, embedder, fused_with_flip  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +96,17 @@ def test_the_gradient_reaches_every_parameter(net: IResNet, faces: Tensor) -> No
 
 def test_it_does_not_judge_quality(net: IResNet) -> None:
     assert not hasattr(net, "judge")
+
+
+def test_an_embedder_takes_pictures_and_gives_directions(net: IResNet, rng: np.random.Generator) -> None:
+    pictures = [Image.fromarray(pixels) for pixels in rng.integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)]
+    x = torch.cat([torch.from_numpy(net.preprocess(picture)["face"]) for picture in pictures])
+    with torch.inference_mode():
+        plain, fused = net(x).direction, fused_with_flip(net, x).direction
+    np.testing.assert_allclose(as_embedder(net, flip=False)(pictures), plain, atol=1e-6)
+    np.testing.assert_allclose(as_embedder(net)(pictures), fused, atol=1e-6)
+
+
+def test_an_embedder_of_a_judge_is_refused() -> None:
+    with pytest.raises(ModelError, match="'hyperiqa' does not tell people apart"):
+        embedder("hyperiqa", "weights.pt")

@@ -143,6 +143,7 @@ def test_a_row_has_the_columns_of_the_design():
         *("path", "status", "score", "score_lo", "score_hi", "raw", "percentile"),
         *("sharpness", "exposure", "noise", "compression", "face_index", "n_faces"),
         *("x1", "y1", "x2", "y2", "width", "height", "model", "preprocess", "ms", "error"),
+        *("landmarks", "face_confidence"),  # of faces; came later than the rest
     ) == COLUMNS
 
 

@@ -99,7 +99,7 @@ def test_score_raises_model_error_when_the_network_gives_no_number(scorer: Score
         scorer.score(np.zeros((300, 300, 3), np.uint8))
 
 
-@pytest.mark.parametrize("options", [{"batch": 0}, {"threads": 0}, {"threads": -1}, {"faces": "all"}])
+@pytest.mark.parametrize("options", [{"batch": 0}, {"threads": 0}, {"threads": -1}])
 def test_options_that_make_no_sense_are_refused(tiny_judge: Path, options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         Scorer(tiny_judge, **options)  # type: ignore[arg-type]

@@ -33,6 +33,7 @@ def test_quick_run_from_pictures_to_scores(recipe, tmp_path):
     facts = json.loads(card.read_text())
     assert facts["training"]["data"][0]["pictures"] == 24
     assert -1 <= facts["metrics"]["srcc"]["pooled"] <= 1
+    assert facts["subgroups"]["with a face"]["n"] + facts["subgroups"]["without a face"]["n"] == 24
     assert facts["metrics"]["onnx_against_torch_max"] < 5e-3
     scorer = mien.load(card.with_suffix(".onnx"))
     rows = list(scorer.stream(sorted(PORTRAITS.glob("*.jpg"))))

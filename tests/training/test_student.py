@@ -51,6 +51,16 @@ def test_a_clean_picture_pulls_every_attribute_and_another_only_from_above():
     assert float(attribute_loss(below, lost, torch.tensor([False]))) == 0
 
 
+@pytest.mark.parametrize("name", student.OPINION_TERMS)
+def test_an_opinion_term_falls_when_predictions_come_closer_and_has_a_gradient(name):
+    target = torch.tensor([0.2, 0.5, 0.6, 0.9])
+    far, near = torch.tensor([0.9, 0.2, 0.6, 0.5], requires_grad=True), target + torch.tensor([0.01, 0.0, -0.01, 0.02])
+    loss = student.OPINION_TERMS[name](far, target)
+    loss.backward()
+    assert loss.item() > float(student.OPINION_TERMS[name](near, target)) >= 0
+    assert far.grad is not None and far.grad.abs().max() > 1e-3
+
+
 def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(tmp_path):
     whole = train(tmp_path / "whole").state_dict()
 

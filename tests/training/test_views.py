@@ -9,7 +9,7 @@ pytest.importorskip("torch")
 from mien.data import biq2021
 from mien.training import views
 from mien.training.views import GROUP, ViewPlan
-from synthetic import write_biq2021
+from synthetic import picture, write_biq2021
 
 PLAN = ViewPlan(size_px=32, plain_groups=1, ladder_groups=2)
 
@@ -58,3 +58,20 @@ def test_a_finished_file_is_kept_and_another_plan_replaces_it(samples, tmp_path)
     changed = views.build(samples, replace(PLAN, seed=1), tmp_path / "v", workers=1)
     assert (tmp_path / "v.npy").stat().st_mtime_ns > made
     assert changed.groups == 24
+
+
+def test_pictures_are_enlarged_before_their_ladders_and_never_made_smaller(samples, tmp_path, monkeypatch):
+    sizes = []
+
+    def degrade(picture, steps, *, seed):
+        sizes.append(max(picture.size))
+        return picture
+
+    monkeypatch.setattr(views, "degrade", degrade)
+    rng = np.random.default_rng(0)
+    whole = replace(PLAN, smallest_crop=1.0, widest_aspect=1.0)
+    for enlarged_px, expected in (((300, 301), 300), ((10, 11), 96)):  # the pictures are 96 x 80
+        sizes.clear()
+        for _ in range(20):
+            views._ladder_group(picture(0), replace(whole, enlarged_px=enlarged_px), rng)
+        assert max(sizes) == expected

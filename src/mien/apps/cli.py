@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mien.apps import cli_evaluation, cli_study, cli_training
+from mien.apps import cli_evaluation, cli_explain, cli_gate, cli_study, cli_training
 from mien.core.errors import MienError
 
 UNEXPECTED = 70  #: exit code of what should not happen (EX_SOFTWARE)
@@ -76,7 +76,12 @@ def score(
         typer.Option(metavar="LOW HIGH", help="Raw values that become score 0 and 100, if the network has no scale."),
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Decode every picture at its full size; slower.")] = False,
-    faces: Annotated[str, typer.Option(help="What is judged; only 'whole' (the whole picture) for now.")] = "whole",
+    faces: Annotated[
+        str, typer.Option(metavar="whole|best|all", help="Judge the whole picture, its largest face, or every face.")
+    ] = "whole",
+    finder: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="Finder of faces; without it the embedded one.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together.")] = 8,
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Threads; without it what the machine has.")
@@ -94,7 +99,7 @@ def score(
     thumbnails: Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Pictures in the report.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
 ) -> None:
-    """Score pictures: 0..100, higher is better, one row for every file.
+    """Score pictures: 0..100, higher is better, one row for every file, or for every face.
 
     On a terminal a short table, worst first; piped, one JSON object per line as soon as it is known. With --out the
     rows go to that file instead. An existing FILE is never touched without --resume or --overwrite.
@@ -110,6 +115,7 @@ def score(
         raw_range=raw_range,
         exact=exact,
         faces=faces,
+        finder=finder,
         batch=batch,
         threads=threads,
         out=out,
@@ -284,6 +290,8 @@ def export(
 
 
 cli_evaluation.add_to(app)
+cli_gate.add_to(app)
+cli_explain.add_to(app)
 cli_study.add_to(app)
 cli_training.add_to(app)
 

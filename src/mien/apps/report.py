@@ -46,8 +46,8 @@ def write_report(
     The file appears complete or not at all. Memory is bounded by `limit`, whatever the number of rows.
 
     Args:
-        rows: `Score.to_dict()` of each picture, in any order, read once; written as `mien.core.rows.tidy` has them.
-            One that is `ok` but has no finite score is listed as `model_error`.
+        rows: `Score.to_dict()` of each picture or face, in any order, read once; written as `mien.core.rows.tidy` has
+            them. One that is `ok` but has no finite score is listed as `model_error`.
         out: the file to write or replace; missing folders are made.
         title: heading of the page, plain text.
         thumbnails: put a small picture of each file on the page, read again from the row's `path`. It is made from
@@ -89,6 +89,8 @@ class _Tally:
     counts: Counter[int] = field(default_factory=Counter)  # score in 1 / _STEPS points -> pictures
     histogram: list[int] = field(default_factory=lambda: [0] * 100)  # pictures per whole point; 100 is with 99
     statuses: Counter[str] = field(default_factory=Counter)
+    faces: int = 0  # rows of a face
+    further_faces: int = 0  # those that are not the first of their picture
     judges: dict[tuple[str, str], None] = field(default_factory=dict)  # (model, preprocess), in order of appearance
     scored: list[dict[str, Any]] = field(default_factory=list)
     unscored: list[dict[str, Any]] = field(default_factory=list)
@@ -99,6 +101,8 @@ class _Tally:
         if score is None and clean["status"] in ("ok", ""):
             clean["status"] = "model_error"
         self.statuses[clean["status"]] += 1
+        self.faces += clean["face_index"] is not None
+        self.further_faces += bool(clean["face_index"])
         if score is None or clean["status"] != "ok":
             if len(self.unscored) < self.limit:
                 self.unscored.append(clean)
@@ -144,6 +148,8 @@ def _blocks(tally: _Tally, title: str, thumbnails: bool) -> Iterator[str]:
         "title": title,
         "written": datetime.now().astimezone().isoformat(timespec="minutes"),
         "n": tally.statuses.total(),
+        "pictures": tally.statuses.total() - tally.further_faces,
+        "faces": tally.faces,
         "scored": tally.n_scored,
         "statuses": {name: n for name, n in sorted(tally.statuses.items()) if name != "ok"},
         "median": tally.median(),

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,19 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.apps.evaluate_command import need_scipy, pairs
-from mien.core.errors import MissingExtraError, UsageError
+from mien.apps.outputs import TABLES, check_target, json_line, replace, tidied, write_rows
+from mien.core.errors import UsageError
 from mien.core.rows import one_line
 
 if TYPE_CHECKING:
     from mien.subjective.result import Scale
 
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 SHOWN = 20  #: rows of the table on a terminal
-DIGITS = 6  #: of the numbers that are written
 INTERRUPTED = 130
 _PLAIN_SECONDS = 5.0  # between two lines of progress that are not on a terminal
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +94,12 @@ def check(options: ScaleOptions) -> None:
     if options.half_width is not None and not options.half_width > 0:
         raise UsageError(f"--half-width {options.half_width:g}: more than 0")
     for option, path, suffixes in (
-        ("--out", options.out, SUFFIXES),
-        ("--observers", options.observers, SUFFIXES),
+        ("--out", options.out, TABLES),
+        ("--observers", options.observers, TABLES),
         ("--report", options.report, (".html", ".htm")),
     ):
         if path is not None:
-            _check_target(option, path, suffixes)
-
-
-def _check_target(option: str, path: Path, suffixes: Sequence[str]) -> None:
-    shown = one_line(str(path))
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{option} must be named *{', *'.join(suffixes)}, not {shown}")
-    if path.is_dir() or not path.parent.is_dir():
-        why = "it is a folder" if path.is_dir() else f"there is no folder {one_line(str(path.parent))}"
-        raise UsageError(f"cannot write {shown}: {why}")
-    if path.suffix.lower() == ".parquet":
-        _pyarrow()
+            check_target(option, path, suffixes)
 
 
 def scaled(options: ScaleOptions) -> dict[str, Scale]:
@@ -160,63 +141,14 @@ def _write_outputs(options: ScaleOptions, scales: Mapping[str, Scale]) -> None:
     from mien.subjective.scale import observer_rows, rows
 
     if options.out is not None:
-        _write_rows(list(rows(scales)), options.out)
+        write_rows(list(rows(scales)), options.out)
     if options.observers is not None:
-        _write_rows(list(observer_rows(scales)), options.observers)
+        write_rows(list(observer_rows(scales)), options.observers)
     if options.report is not None:
         from mien.apps.scale_report import Study, page
 
         study = Study(options.title or options.file.name, str(options.file), scales, options.half_width)
-        _replace(options.report, page(study).encode())
-
-
-def _write_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write a table in the format of the suffix."""
-    tidy = [_tidy(row) for row in rows]
-    match path.suffix.lower():
-        case ".csv":
-            text = io.StringIO()
-            writer = csv.DictWriter(text, list(tidy[0]) if tidy else [], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(tidy)
-            data = text.getvalue().encode()
-        case ".jsonl":
-            data = b"".join(_json_line(row) for row in tidy)
-        case _:
-            buffer, arrow = io.BytesIO(), _pyarrow()
-            arrow.parquet.write_table(arrow.Table.from_pylist(tidy), buffer)
-            data = buffer.getvalue()
-    _replace(path, data)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Complete or not at all; a file that is there is replaced."""
-    temporary = path.with_name(f".mien-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {one_line(str(path))}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _pyarrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtraError("Parquet", "parquet") from error
-    return pyarrow
-
-
-def _tidy(row: Mapping[str, object]) -> Row:
-    """Numbers rounded for people; text as it is, for names are compared with those of other files."""
-    return {k: round(v, DIGITS) + 0.0 if isinstance(v, float) else v for k, v in row.items()}
-
-
-def _json_line(row: Row) -> bytes:
-    return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        replace(options.report, page(study).encode())
 
 
 # ---- for people ---------------------------------------------------------------------------------------------------
@@ -227,7 +159,7 @@ def _show(options: ScaleOptions, scales: Mapping[str, Scale]) -> None:
 
     on_terminal = sys.stdout.isatty()
     if options.out is None and not on_terminal:
-        sys.stdout.buffer.write(b"".join(_json_line(_tidy(row)) for row in rows(scales)))
+        sys.stdout.buffer.write(b"".join(json_line(tidied(row)) for row in rows(scales)))
         sys.stdout.buffer.flush()
     if options.quiet:
         return

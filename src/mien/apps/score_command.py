@@ -19,6 +19,7 @@ from mien.core.rows import encode_json, one_line, tidy
 from mien.core.tables import RowWriter, check_target, read_rows
 
 STDIN = "-"
+FACES = ("whole", "best", "all")
 INTERRUPTED, PIPE_CLOSED = 130, 141
 
 Source = str | bytes
@@ -36,6 +37,7 @@ class ScoreOptions:
     raw_range: tuple[float, float] | None = None
     exact: bool = False
     faces: str = "whole"
+    finder: Path | None = None
     batch: int = 8
     threads: int | None = None
     out: Path | None = None
@@ -75,8 +77,10 @@ def check(options: ScoreOptions) -> None:
         UsageError: arguments that contradict each other, or an output that cannot be written.
         MissingExtraError: Parquet without pyarrow.
     """
-    if options.faces != "whole":
-        raise UsageError(f"--faces {options.faces}: only 'whole' for now, single faces come in a later version")
+    if options.faces not in FACES:
+        raise UsageError(f"--faces {options.faces}: it is one of {', '.join(FACES)}")
+    if options.finder is not None and options.faces == "whole":
+        raise UsageError("--finder belongs to --faces best or --faces all")
     if not options.paths and options.files_from is None:
         raise UsageError("nothing to score: name pictures or folders, or give --files-from")
     if "" in options.paths:
@@ -107,6 +111,19 @@ def _check_report(path: Path) -> None:
         raise UsageError(f"cannot write {shown}: it is a folder")
     if not os.access(path.parent, os.W_OK):
         raise UsageError(f"cannot write {shown}: no permission to write into its folder")
+
+
+def faces_options(faces: str, finder: Path | None) -> dict[str, Any]:
+    """What a scorer is told about faces; `finder` is the file of one, None for the embedded finder.
+
+    Raises:
+        ModelError: the file is no finder.
+    """
+    if finder is None:
+        return {"faces": faces}
+    from mien.faces.find import Finder
+
+    return {"faces": faces, "finder": Finder.load(finder)}
 
 
 @dataclass
@@ -151,7 +168,7 @@ class _Run:
         return iter(everything)
 
     def _score(self, sources: Iterator[Source]) -> int:
-        """Score what has no row yet; how many."""
+        """Score what has no row yet; how many pictures."""
         from mien.loading import load
         from mien.runtime.judge import DEFAULT
 
@@ -163,10 +180,10 @@ class _Run:
             exact=o.exact,
             batch=o.batch,
             threads=o.threads,
-            faces=o.faces,
+            **faces_options(o.faces, o.finder),
         )
         with self._sink(scorer.model_id, scorer.preprocess_id) as (emit, done):
-            before = self.tally.total
+            before = self.tally.pictures
             with progress(self.tally, self.total, quiet=o.quiet) as step:
                 for score in scorer.stream(_without(sources, done)):
                     row = tidy(score.to_dict())
@@ -174,7 +191,7 @@ class _Run:
                     emit(row)
                     self.tally.add(row)
                     step()
-        return self.tally.total - before
+        return self.tally.pictures - before
 
     @contextmanager
     def _sink(self, model: str, preprocess: str) -> Iterator[tuple[Callable[[dict[str, Any]], None], Counter[str]]]:
@@ -189,6 +206,7 @@ class _Run:
             overwrite=o.overwrite,
             model=model,
             preprocess=preprocess,
+            every_face=o.faces == "all",
             on_resumed=self.tally.add,
         ) as writer:
             yield writer.write, writer.done
@@ -229,7 +247,7 @@ class _Run:
             way = "with --out FILE a run can be resumed"
         else:
             way = f"the same command with --resume goes on{' (without --overwrite)' * self.options.overwrite}"
-        print(f"mien: interrupted after {self.tally.total:,}{of} pictures; {way}", file=sys.stderr)
+        print(f"mien: interrupted after {self.tally.pictures:,}{of} pictures; {way}", file=sys.stderr)
 
 
 def _title(paths: tuple[str, ...], most: int = 3) -> str:
@@ -248,7 +266,7 @@ def _open_list(name: str, stack: ExitStack) -> BinaryIO:
 
 
 def _without(sources: Iterable[Source], done: Mapping[str, int]) -> Iterator[Source]:
-    """Sources that have no row; two names that are shown alike are told apart by their number."""
+    """Sources that have no rows; two names that are shown alike are told apart by their number."""
     from mien.core.discover import display_path
 
     left = Counter(done)

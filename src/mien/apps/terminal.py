@@ -20,9 +20,15 @@ DONE, SOME_UNREADABLE, NOTHING_SCORED = 0, 3, 4  # exit codes
 
 
 class Tally:
-    """Counts rows and keeps the worst ones; its size does not grow with the number of rows."""
+    """Counts rows and pictures and keeps the worst rows; its size does not grow with their number.
+
+    Attributes:
+        pictures: how many; the rows of one picture's faces come one after the other, the first has index 0.
+        faces: how many rows are of a face.
+    """
 
     def __init__(self) -> None:
+        self.pictures = self.faces = 0
         self.statuses: Counter[str] = Counter()
         self.failures: list[Mapping[str, Any]] = []
         self._sum = 0.0
@@ -31,6 +37,9 @@ class Tally:
     def add(self, row: Mapping[str, Any]) -> None:
         """Take one tidy row."""
         self.statuses[row["status"]] += 1
+        index = row.get("face_index")
+        self.faces += index is not None
+        self.pictures += not index
         if row["status"] != "ok":
             if len(self.failures) < FAILURES:
                 self.failures.append(row)
@@ -73,17 +82,20 @@ class Tally:
         """Lines for people: what was scored, how fast, which inputs have no score.
 
         Args:
-            new: rows of this run; the others are from the run that it resumed.
+            new: pictures of this run; the others are from the run that it resumed.
             seconds: wall time of this run.
         """
-        line = f"{self.scored:,} of {_pictures(self.total)} scored"
+        if self.faces:
+            line = f"{_count(self.scored, 'face')} scored in {_count(self.pictures, 'picture')}"
+        else:
+            line = f"{self.scored:,} of {_count(self.pictures, 'picture')} scored"
         if self.scored:
             line += f", mean {self._sum / self.scored:.1f} (0..100, higher is better)"
         line += f"; {seconds:.1f} s"
         if new:
             line += f", {new / max(seconds, 1e-9):,.1f} pictures/s"
-        if new < self.total:
-            line += f", {self.total - new:,} from the run before"
+        if new < self.pictures:
+            line += f", {self.pictures - new:,} from the run before"
         return [line, *self._failure_lines()]
 
     def _failure_lines(self) -> Iterator[str]:
@@ -95,12 +107,12 @@ class Tally:
             yield f"  and {more:,} more"
 
 
-def _pictures(n: int) -> str:
-    return f"{n:,} picture{'' if n == 1 else 's'}"
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def print_table(tally: Tally) -> None:
-    """The worst pictures on stdout, which is a terminal."""
+    """The worst pictures, or faces, on stdout, which is a terminal."""
     if not tally.scored:
         return
     from rich.console import Console
@@ -109,15 +121,19 @@ def print_table(tally: Tally) -> None:
 
     table = Table(box=None, pad_edge=False, title_justify="left")
     if tally.scored > len(tally.worst):
-        table.title = f"the {len(tally.worst)} worst of {_pictures(tally.scored)}"
+        table.title = f"the {len(tally.worst)} worst of {_count(tally.scored, 'face' if tally.faces else 'picture')}"
     table.add_column("score", justify="right", style="bold")
     for name in ("90 %", "pctl", *ATTRIBUTES):
         table.add_column(name[:5], justify="right")  # short, to leave room for paths on 80 columns
+    if tally.faces:
+        table.add_column("face", justify="right")
     table.add_column("path", overflow="fold")
     for row in tally.worst:
         known = row["score_lo"] is not None
         interval = f"{_cell(row['score_lo'])}-{_cell(row['score_hi'])}" if known else ""
         cells = [f"{row['score']:.1f}", interval, *(_cell(row[name]) for name in ("percentile", *ATTRIBUTES))]
+        if tally.faces:
+            cells.append(f"{row['face_index'] + 1}/{row['n_faces']}")
         table.add_row(*cells, Text(row["path"]))
     Console(file=sys.stdout).print(table)
 
@@ -149,7 +165,7 @@ def progress(tally: Tally, total: int | None, *, quiet: bool) -> Iterator[Callab
 
 def _plain(tally: Tally, total: int | None) -> Callable[[], None]:
     begin = told = time.monotonic()
-    before = tally.total
+    before = tally.pictures
 
     def step() -> None:
         nonlocal told
@@ -157,10 +173,10 @@ def _plain(tally: Tally, total: int | None) -> Callable[[], None]:
         if now - told < PLAIN_SECONDS:
             return
         told = now
-        rate = (tally.total - before) / (now - begin)
-        parts = [f"{tally.total:,}" + (f"/{total:,}" if total else "") + " pictures", f"{rate:,.1f}/s"]
+        rate = (tally.pictures - before) / (now - begin)
+        parts = [f"{tally.pictures:,}" + (f"/{total:,}" if total else "") + " pictures", f"{rate:,.1f}/s"]
         if total:
-            parts.append(f"{_duration(max(total - tally.total, 0) / rate)} left")
+            parts.append(f"{_duration(max(total - tally.pictures, 0) / rate)} left")
         sys.stderr.write(", ".join([*parts, f"{tally.failed:,} failed"]) + "\n")
         sys.stderr.flush()
 
@@ -205,12 +221,12 @@ def _bar(tally: Tally, total: int | None) -> Iterator[Callable[[], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[failed]:,} failed"),
     )
-    begin, before = time.monotonic(), tally.total
+    begin, before = time.monotonic(), tally.pictures
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total, completed=before, rate=0.0, failed=tally.failed)
 
         def step() -> None:
-            rate = (tally.total - before) / max(time.monotonic() - begin, 1e-9)
-            bar.update(task, completed=tally.total, rate=rate, failed=tally.failed)
+            rate = (tally.pictures - before) / max(time.monotonic() - begin, 1e-9)
+            bar.update(task, completed=tally.pictures, rate=rate, failed=tally.failed)
 
         yield step

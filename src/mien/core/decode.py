@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from mien.core.colour import flatten, to_srgb
 from mien.core.errors import UnreadableImageError
@@ -26,7 +26,7 @@ from mien.core.png import essential_chunks, has_bulk
 from mien.core.quiet import hush, hush_libtiff, quiet
 from mien.core.sniff import FORMATS, HEAD_BYTES, SUFFIXES, identify, refuse, refuse_raw
 
-__all__ = ["DEFAULT_LIMITS", "FORMATS", "SUFFIXES", "Limits", "Picture", "Source", "decode"]
+__all__ = ["DEFAULT_LIMITS", "FORMATS", "SUFFIXES", "Limits", "Picture", "Source", "decode", "read_exif"]
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[np.uint8]
 """A path, the bytes of a file, a PIL picture (any mode), or a uint8 array (h, w, 3) in RGB."""
@@ -70,6 +70,7 @@ _PLUGINS = {
     "BMP": "BmpImagePlugin",
     "JPEG2000": "Jpeg2KImagePlugin",
 }
+_EXIF_FIRST = ("JPEG", "WEBP", "AVIF", "HEIF")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -225,6 +226,24 @@ def _heif(fp: BinaryIO) -> Image.Image:
         message = 'HEIC needs an extra: pip install "mien[heic]"'
         raise UnreadableImageError("unsupported", message) from None
     return pillow_heif.HeifImageFile(fp, "")
+
+
+def read_exif(path: str | os.PathLike[str]) -> Image.Exif:
+    """EXIF of a file without a look at its pixels; empty where there is none, or no picture.
+
+    Only of formats that keep it before the pixels: JPEG, WebP, AVIF and HEIC.
+    """
+    try:
+        with quiet(), open_regular(os.fsdecode(path)) as (fp, _):
+            form = identify(fp.read(HEAD_BYTES))
+            if form not in _EXIF_FIRST:
+                return Image.Exif()
+            with _plugin(form, fp) as im:
+                exif = im.getexif()
+                exif.get_ifd(ExifTags.IFD.Exif)  # read now: the file is closed afterwards
+                return exif
+    except Exception:  # EXIF is a guest here, and the file may be anything
+        return Image.Exif()
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:

@@ -7,8 +7,9 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, get_type_hints
 
 from mien.core.types import COLUMNS, Score
@@ -18,6 +19,7 @@ Row = dict[str, Any]
 _KINDS = {name: str(kind) for name, kind in get_type_hints(Score).items()}
 INTEGERS = frozenset(c for c in COLUMNS if _KINDS[c].startswith("int"))
 FLOATS = frozenset(c for c in COLUMNS if _KINDS[c].startswith("float"))
+POINTS = frozenset(c for c in COLUMNS if _KINDS[c].startswith("tuple"))  #: lists of [x, y]
 _DECIMALS = {"raw": 6, "ms": 2}  # all others 4; `raw` may live on a scale of 0..1
 _NOT_ONE_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -29,8 +31,8 @@ def tidy(row: Mapping[str, Any]) -> Row:
         row: `Score.to_dict()`; columns that are absent become empty.
 
     Returns:
-        Floats have 4 decimals (`raw` 6, `ms` 2); a number that is not finite becomes None; control characters and what
-        is not valid UTF-8 are backslash-escaped.
+        Floats have 4 decimals (`raw` 6, `ms` 2); a number that is not finite becomes None, and so do points of which
+        one is not; control characters and what is not valid UTF-8 are backslash-escaped.
 
     Raises:
         ValueError: a column that mien does not know.
@@ -47,7 +49,16 @@ def _tidy_cell(name: str, value: Any) -> Any:
         return round(float(value), _DECIMALS.get(name, 4)) + 0.0  # + 0.0: no negative zero
     if name in INTEGERS:
         return None if value is None else int(value)
+    if name in POINTS:
+        return _tidy_points(value)
     return "" if value is None else one_line(str(value))
+
+
+def _tidy_points(points: Iterable[Iterable[float]] | None) -> list[list[float]] | None:
+    if points is None:
+        return None
+    tidied = [[round(float(v), 4) + 0.0 for v in point] for point in points]
+    return tidied if all(map(math.isfinite, chain.from_iterable(tidied))) else None
 
 
 def one_line(text: str) -> str:
@@ -74,7 +85,8 @@ def _refuse_constant(name: str) -> None:
 
 def _encode_csv(row: Mapping[str, Any]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(row.values())
+    cells = [json.dumps(value) if isinstance(value, list) else value for value in row.values()]
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue().encode()
 
 
@@ -92,18 +104,26 @@ def _parse_cell(name: str, cell: str) -> Any:
         return float(cell) if cell else None
     if name in INTEGERS:
         return int(cell) if cell else None
+    if name in POINTS:
+        return json.loads(cell, parse_constant=_refuse_constant) if cell else None
     return cell
 
 
 def _checked(row: Row) -> Row:
     """The row, if somebody else has not edited it into something that mien never writes."""
     for name, value in row.items():
-        kind = int | float if name in FLOATS else int if name in INTEGERS else str
+        kind = int | float if name in FLOATS else int if name in INTEGERS else list if name in POINTS else str
         if not isinstance(value, kind) and (value is not None or kind is str):
             raise ValueError(f"{name} is {type(value).__name__}")
+        if isinstance(value, list) and not all(map(_is_point, value)):
+            raise ValueError(f"{name} are not points [x, y]")
     if (row["status"] == "ok") != (row["score"] is not None):
         raise ValueError("status and score contradict each other")
     return row
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(v, int | float) for v in value)
 
 
 @dataclass(frozen=True, slots=True)

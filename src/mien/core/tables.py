@@ -2,7 +2,8 @@
 
 A row is the dict of `Score.to_dict()`: the columns of `mien.core.types.COLUMNS`, in that order. Every row is one line
 of text until the end; Parquet, which cannot be appended to, is kept as `FILE.parquet.partial.jsonl` and turned at the
-end. The three formats give back equal rows: text is text ("" when empty), numbers are numbers or None, never NaN.
+end. The three formats give back equal rows: text is text ("" when empty), numbers are numbers or None, never NaN;
+landmarks are lists of [x, y], in CSV as JSON text. The rows of one picture are neighbours.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from mien.core.errors import MissingExtraError, UsageError
-from mien.core.rows import CSV, FLOATS, INTEGERS, JSONL, LineFormat, Row, encode_json, one_line, tidy
+from mien.core.rows import CSV, FLOATS, INTEGERS, JSONL, POINTS, LineFormat, Row, encode_json, one_line, tidy
 from mien.core.types import COLUMNS
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -112,6 +113,38 @@ def _read_header(file: BinaryIO, path: Path, lines: LineFormat) -> int:
     return len(header) if header == lines.header else 0
 
 
+def _of_one_run(rows: Iterator[tuple[Row, int]], path: Path, ours: Mapping[str, str]) -> Iterator[tuple[Row, int]]:
+    """The rows, as long as they have our values, by column; "" = any."""
+    for row, end in rows:
+        for column, value in ours.items():
+            if value and row[column] and row[column] != value:
+                raise UsageError(
+                    f"{_shown(path)} was written with {column} {row[column]}, this run has {value}: "
+                    "use another file, or --overwrite"
+                )
+        yield row, end
+
+
+def _whole_pictures(
+    rows: Iterator[tuple[Row, int]], path: Path, *, every_face: bool
+) -> Iterator[tuple[list[Row], int]]:
+    """The rows of each picture, with the offset where they end; a last picture that lacks some is left out."""
+    rows_of_one: list[Row] = []
+    for row, end in rows:
+        _check_place(row, rows_of_one, path, every_face=every_face)
+        rows_of_one.append(row)
+        if len(rows_of_one) == ((row["n_faces"] or 1) if every_face else 1):
+            yield rows_of_one, end
+            rows_of_one = []
+
+
+def _check_place(row: Row, before: list[Row], path: Path, *, every_face: bool) -> None:
+    """Refuse a table of another choice of faces: `before` are the rows of the same picture, if the table is ours."""
+    if (row["face_index"] or 0) != len(before) or (before and row["path"] != before[0]["path"]):
+        written = "only the largest faces" if every_face else "a row for every face"
+        raise UsageError(f"{_shown(path)} was written with {written}: use another file, or --overwrite")
+
+
 @contextmanager
 def _telling(verb: str, path: Path, more: str = "") -> Iterator[None]:
     """An `OSError` inside becomes one line that names the file and the reason."""
@@ -128,7 +161,7 @@ class RowWriter:
     so that a later run can resume.
 
     Attributes:
-        done: how often each `path` has a row from an earlier run.
+        done: how often each `path` is a picture of an earlier run, whatever the number of its rows.
     """
 
     def __init__(
@@ -139,9 +172,10 @@ class RowWriter:
         overwrite: bool = False,
         model: str = "",
         preprocess: str = "",
+        every_face: bool = False,
         on_resumed: Callable[[Row], object] | None = None,
     ) -> None:
-        """Open the table, repair it when its last line is torn, and read what is done.
+        """Open the table, repair it when its last line or picture is not whole, and read what is done.
 
         Args:
             path: *.csv, *.jsonl or *.parquet.
@@ -149,11 +183,12 @@ class RowWriter:
             overwrite: begin again, whatever is there.
             model: of this run; a row of another model is refused. "" = anything goes.
             preprocess: likewise.
-            on_resumed: called with every row of an earlier run.
+            every_face: a picture has a row for each of its `n_faces`, instead of one.
+            on_resumed: called with every row of an earlier run that is kept.
 
         Raises:
-            UsageError: the table cannot be opened, has other columns, another model or preprocessing, is being written
-                by another run, or exists and neither `resume` nor `overwrite` is set.
+            UsageError: the table cannot be opened, has other columns, another model, preprocessing or choice of faces,
+                is being written by another run, or exists and neither `resume` nor `overwrite` is set.
             MissingExtraError: Parquet without pyarrow.
         """
         check_target(path, resume=resume, overwrite=overwrite)
@@ -167,7 +202,7 @@ class RowWriter:
         try:
             with _telling("write", self._text):
                 _lock(self._file, self._text)
-                end = self._read_done(model, preprocess, on_resumed) if resume else 0
+                end = self._read_done(model, preprocess, every_face, on_resumed) if resume else 0
                 self._file.truncate(end)
                 self._file.seek(end)
             if end == 0:
@@ -177,19 +212,17 @@ class RowWriter:
             raise
         self._synced = time.monotonic()
 
-    def _read_done(self, model: str, preprocess: str, on_resumed: Callable[[Row], object] | None) -> int:
+    def _read_done(
+        self, model: str, preprocess: str, every_face: bool, on_resumed: Callable[[Row], object] | None
+    ) -> int:
         with self._text.open("rb") as file:
             end = _read_header(file, self._text, self._lines)
-        for row, end in _whole_rows(self._text, self._lines):  # noqa: B007
-            for column, ours in (("model", model), ("preprocess", preprocess)):
-                if ours and row[column] and row[column] != ours:
-                    raise UsageError(
-                        f"{_shown(self.path)} was written with {column} {row[column]}, this run has {ours}: "
-                        "use another file, or --overwrite"
-                    )
-            self.done[row["path"]] += 1
+        rows = _of_one_run(_whole_rows(self._text, self._lines), self.path, {"model": model, "preprocess": preprocess})
+        for picture, end in _whole_pictures(rows, self.path, every_face=every_face):  # noqa: B007
+            self.done[picture[0]["path"]] += 1
             if on_resumed is not None:
-                on_resumed(row)
+                for row in picture:
+                    on_resumed(row)
         return end
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -275,7 +308,9 @@ def _read_parquet(path: Path) -> Iterator[Row]:
 def _write_parquet(rows: Iterator[Row], path: Path) -> None:
     """All rows or none: a file beside it takes the place of `path` when it is complete."""
     pa = _pyarrow()
-    kinds = {c: pa.float64() if c in FLOATS else pa.int64() if c in INTEGERS else pa.string() for c in COLUMNS}
+    kinds = dict.fromkeys(COLUMNS, pa.string())
+    kinds |= dict.fromkeys(FLOATS, pa.float64()) | dict.fromkeys(INTEGERS, pa.int64())
+    kinds |= dict.fromkeys(POINTS, pa.list_(pa.list_(pa.float64())))
     schema = pa.schema(list(kinds.items()))
     unfinished = path.with_name(path.name + ".partial")
     with unfinished.open("wb") as file:

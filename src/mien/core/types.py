@@ -10,12 +10,15 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 ATTRIBUTES: tuple[str, ...] = ("sharpness", "exposure", "noise", "compression")
 
+Point = tuple[float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """What mien says of one picture (or one face). The fields are the columns of a row, in this order.
 
-    A score that is not `ok` carries its reason in `error` and has no numbers: never NaN, never 0.
+    A score that is not `ok` carries its reason in `error` and says nothing of the quality: never NaN, never 0. What is
+    known of the face (`face_index` to `y2`, `landmarks`) stays.
     """
 
     path: str = ""  #: as given; bytes that are not UTF-8 and control characters are backslash-escaped
@@ -31,7 +34,7 @@ class Score:
     compression: float | None = None  #: 0..100, 100 = no visible compression artefacts
     face_index: int | None = None  #: which face of the picture, 0 = the largest; None = the whole picture
     n_faces: int | None = None  #: faces found; None = nobody looked
-    x1: float | None = None  #: box in pixels of the upright picture
+    x1: float | None = None  #: box of the face in pixels of the upright picture; it may stick out
     y1: float | None = None
     x2: float | None = None
     y2: float | None = None
@@ -41,6 +44,8 @@ class Score:
     preprocess: str = ""  #: id of the preprocessing; scores compare only under the same one
     ms: float | None = None  #: wall time spent on this picture, decoding and its share of the batch
     error: str = ""  #: why there is no score
+    landmarks: tuple[Point, ...] | None = None  #: of the face, x and y in the same pixels, in the order of `LANDMARKS`
+    face_confidence: float | None = None  #: 0..1, how sure the finder is that this is a face
 
     def to_dict(self) -> dict[str, Any]:
         """The row: every column in order, `None` where there is nothing to say."""
@@ -67,8 +72,6 @@ COLUMNS: tuple[str, ...] = tuple(f.name for f in fields(Score))
 
 #: in the order of `Face.landmarks`; left and right as the person in the picture has them
 LANDMARKS: tuple[str, ...] = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mien.core.errors import UsageError
+from mien.core.types import LANDMARKS, Point
 from mien.data.sample import Sample
 
 Row = dict[str, str]
@@ -100,6 +101,19 @@ def number(row: Row, column: str, file: Path) -> float:
 def optional_number(row: Row, column: str, file: Path) -> float | None:
     """A finite number, or None where the column is absent or the cell is empty."""
     return number(row, column, file) if row.get(column) else None
+
+
+LANDMARK_COLUMNS: tuple[str, ...] = tuple(f"{name}_{axis}" for name in LANDMARKS for axis in "xy")
+
+
+def landmarks(row: Row, file: Path) -> tuple[Point, Point, Point, Point, Point]:
+    """The five points of a face, from the columns `LANDMARK_COLUMNS`.
+
+    Raises:
+        UsageError: one of them is no number.
+    """
+    a, b, c, d, e = ((number(row, f"{n}_x", file), number(row, f"{n}_y", file)) for n in LANDMARKS)
+    return a, b, c, d, e
 
 
 def _float(text: str) -> float:

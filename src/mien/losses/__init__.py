@@ -3,7 +3,7 @@
 May import core; third party: torch.
 Start with `regression.py`; then `ranking.py` and `fidelity.py` (pairs), `scenes.py` (inside scenes),
 `global_correlation.py` (with a memory), `degradation_contrast.py` (unlabelled pictures), `weighting.py` (several terms
-at once).
+at once), `boxes.py` (where a face is).
 
 What torch has is not wrapped here. The papers' other terms are, with `F = torch.nn.functional`:
 

@@ -12,17 +12,27 @@ Numbers:  mean accuracy on five verification sets, trained on MS1MV2: IR-50 0.96
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from mien.core.errors import ModelError
 from mien.core.views import InputView, ViewPreprocess, Whole
+from mien.models import checkpoints
 
 FACE_PX = 112
 WIDTHS = (64, 128, 256, 512)
+NAMES = ("adaface-ir50", "adaface-ir101")
 PREFIX = "model."  #: of the network's own keys in the Lightning checkpoint; the training head has others
+
+Embedder = Callable[[Sequence[Image.Image]], npt.NDArray[np.float32]]  #: n aligned RGB faces -> (n, 512) directions
 
 
 class Embedding(NamedTuple):
@@ -125,3 +135,35 @@ def ir50() -> IResNet:
 def ir101() -> IResNet:
     """65.2 M parameters, 12.1 G multiply-adds; the authors build it under the number 100."""
     return IResNet((3, 13, 30, 3))
+
+
+def embedder(name: str, weights: str | os.PathLike[str], *, flip: bool = True) -> Embedder:
+    """The network as a function from aligned faces to their directions, for `mien.faces.identity.similarity`.
+
+    Args:
+        name: "adaface-ir50" or "adaface-ir101".
+        weights: the authors' checkpoint, or .safetensors.
+        flip: see each face with its mirror image (`fused_with_flip`), which takes twice the time.
+
+    Returns:
+        A function of n RGB faces of 112 x 112 pixels, as `mien.faces.align.aligned` gives them; its result is (n, 512)
+        float32 of unit length.
+
+    Raises:
+        ModelError: another network, or weights that do not fit.
+    """
+    if name not in NAMES:
+        raise ModelError(f"{name!r} does not tell people apart: the networks for that are {' and '.join(NAMES)}")
+    net = cast("IResNet", checkpoints.load(name, Path(weights)))
+    return as_embedder(net, flip=flip)
+
+
+def as_embedder(net: IResNet, *, flip: bool = True) -> Embedder:
+    """The same of a network that is in memory."""
+
+    def embed(faces: Sequence[Image.Image]) -> npt.NDArray[np.float32]:
+        x = torch.from_numpy(np.concatenate([net.preprocess(face)["face"] for face in faces]))
+        with torch.inference_mode():
+            return (fused_with_flip(net, x) if flip else net(x)).direction.numpy()
+
+    return embed

@@ -10,8 +10,6 @@ describes. Nothing is ever downloaded.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +25,12 @@ from mien.core.errors import ModelError, UsageError
 from mien.core.preprocess import Interpolation, Preprocess
 from mien.core.types import Score, Status
 from mien.core.views import Box, ViewPreprocess
+from mien.runtime.model_file import field, open_session, read_card, read_network, usable_cores
 
 FOLDER = Path(__file__).parent / "judges"
 EMBEDDED: dict[str, str] = {"mien-judge": "mien-judge-1.onnx"}  # name -> file in FOLDER
 DEFAULT = "mien-judge"
 
-_SCHEMA = 1
 _OUTPUTS = ("quality", "spread", "attributes")  # all of them for squares, the first for views
 
 Array = npt.NDArray[Any]
@@ -54,7 +52,7 @@ def card(name: str) -> dict[str, Any]:
     Raises:
         ModelError: no such model, or its card is missing or not JSON.
     """
-    return _read_card(find_model(name))
+    return read_card(find_model(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +110,9 @@ class Judge:
             ModelError: unknown name, missing or invalid card, altered file, or a network of another shape.
         """
         path = find_model(DEFAULT if model is None else model)
-        facts = _read_card(path)
+        facts = read_card(path)
         preprocess, scale = _preprocess_of(facts, path), _scale_of(facts, path)
-        session = _open_session(_read_network(path, facts), threads or usable_cores(), path)
+        session = open_session(read_network(path, facts), threads or usable_cores(), path)
         if isinstance(preprocess, Preprocess):
             _check_square(session, preprocess.size_px, path)
             outputs = _OUTPUTS
@@ -125,7 +123,7 @@ class Judge:
         def network(batch: dict[str, Array]) -> dict[str, Array]:
             return dict(zip(outputs, map(np.asarray, session.run(list(outputs), batch)), strict=True))
 
-        return cls(f"{_field(facts, path, 'name')}@{_field(facts, path, 'version')}", preprocess, scale, network)
+        return cls(f"{field(facts, path, 'name')}@{field(facts, path, 'version')}", preprocess, scale, network)
 
     def prepare(self, picture: Image.Image, box: Box | None = None) -> Prepared:
         """What the network reads of one picture; `box` as for `Preprocess`."""
@@ -194,13 +192,6 @@ def _runs_of_one_shape(pictures: Iterable[Prepared], most: int | None) -> Iterab
         yield run
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity mask where the system has one, else all."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def find_model(model: str | os.PathLike[str]) -> Path:
     """The .onnx file of a name (with or without `@version`) or path.
 
@@ -210,7 +201,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
     name, _, version = os.fspath(model).partition("@")
     if name in EMBEDDED:
         path = FOLDER / EMBEDDED[name]
-        if version in ("", str(_read_card(path).get("version"))):
+        if version in ("", str(read_card(path).get("version"))):
             return path
         raise ModelError(f"{name}@{version} is not in this release of mien, which has version {_version(path)}")
     path = Path(model)
@@ -223,35 +214,11 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 
 
 def _version(path: Path) -> str:
-    return str(_read_card(path).get("version"))
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    beside = path.with_suffix(".json")
-    try:
-        facts = json.loads(beside.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{path.name} has no card: put {beside.name}, which came with it, into the folder") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the card {beside.name} cannot be read: {error}") from error
-    if not isinstance(facts, dict) or facts.get("schema") != _SCHEMA:
-        raise ModelError(
-            f"{beside.name} is not a model card of schema {_SCHEMA}. Use the card that came with the model"
-        )
-    return facts
-
-
-def _field(facts: Mapping[str, Any], path: Path, *keys: str) -> Any:
-    value: Any = facts
-    for key in keys:
-        if not isinstance(value, Mapping) or key not in value:
-            raise ModelError(f"the card of {path.name} lacks {'.'.join(keys)!r}. Use the card that came with the model")
-        value = value[key]
-    return value
+    return str(read_card(path).get("version"))
 
 
 def _preprocess_of(facts: Mapping[str, Any], path: Path) -> Preprocess | ViewPreprocess:
-    values = _field(facts, path, "preprocess")
+    values = field(facts, path, "preprocess")
     try:
         if "inputs" in values:
             return ViewPreprocess.from_dict(values)
@@ -265,10 +232,10 @@ def _preprocess_of(facts: Mapping[str, Any], path: Path) -> Preprocess | ViewPre
 
 
 def _scale_of(facts: Mapping[str, Any], path: Path) -> Scale:
-    factor = _field(facts, path, "interval", "factor")
-    quantiles = _field(facts, path, "population", "raw_quantiles")
+    factor = field(facts, path, "interval", "factor")
+    quantiles = field(facts, path, "population", "raw_quantiles")
     try:
-        low, high = (float(x) for x in _field(facts, path, "raw_range"))
+        low, high = (float(x) for x in field(facts, path, "raw_range"))
         scale = Scale(
             (low, high),
             None if factor is None else float(factor),
@@ -289,36 +256,6 @@ def _rises(scale: Scale) -> bool:
     quantiles = (0.0, 1.0) if scale.raw_quantiles is None else scale.raw_quantiles
     finite = bool(np.isfinite([low, high, factor, *quantiles]).all())
     return finite and low < high and factor >= 0 and len(quantiles) >= 2 and bool((np.diff(quantiles) >= 0).all())
-
-
-def _read_network(path: Path, facts: Mapping[str, Any]) -> bytes:
-    try:
-        network = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"the network {path.name} cannot be read: {error}. Install or copy it again") from error
-    expected, found = _field(facts, path, "sha256"), hashlib.sha256(network).hexdigest()
-    if found != expected:
-        raise ModelError(
-            f"{path.name} is not the file that its card describes: sha256 {found[:12]}..., the card says "
-            f"{str(expected)[:12]}... Install or copy both files again"
-        )
-    return network
-
-
-def _open_session(network: bytes, threads: int, path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 3
-    # Threads that spin while they wait steal the cores on which pictures are being decoded (numbers in scorer.py).
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    ort.set_default_logger_severity(3)
-    ort.disable_telemetry_events()
-    try:
-        return ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen exception types without a common base
-        raise ModelError(f"onnxruntime {ort.__version__} cannot open {path.name}: {error}") from error
 
 
 def _check_square(session: ort.InferenceSession, size_px: int, path: Path) -> None:

@@ -14,21 +14,17 @@ JPEGs of 512 px and of 12 megapixels):
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
-from typing import Literal
-
-from PIL.Image import Image
 
 from mien.core.decode import Source, decode
-from mien.core.discover import display_path
 from mien.core.errors import ModelError, UnreadableImageError, UsageError
 from mien.core.types import Score
 from mien.runtime.judge import Judge, Prepared, usable_cores
+from mien.runtime.stream import check_several, in_order, path_of, printable, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +39,7 @@ class _Prepared:
 
 
 class Scorer:
-    """Scores pictures with one judge. Make it once, use it often, from several threads if you like.
+    """Scores whole pictures with one judge. Make it once, use it often, from several threads if you like.
 
     Args:
         model: None for the embedded judge, a name of `mien.list_models()`, the path of an .onnx file, or a `Judge`.
@@ -51,11 +47,10 @@ class Scorer:
             moves a score by less than 0.7 points in 95 % of large pictures (`benchmarks/reduced_decoding.py`).
         batch: most pictures for one run of the network, at least 1. Scores do not depend on it.
         threads: decoding threads, and cores for the network; None for all cores that this process may use.
-        faces: what is scored; "whole" = the whole picture.
 
     Raises:
         ModelError: the model is unknown, altered, or has no card.
-        UsageError: `batch` or `threads` below 1, or another word for `faces`.
+        UsageError: `batch` or `threads` below 1.
     """
 
     def __init__(
@@ -65,12 +60,9 @@ class Scorer:
         exact: bool = False,
         batch: int = 8,
         threads: int | None = None,
-        faces: Literal["whole"] = "whole",
     ) -> None:
         if batch < 1 or (threads is not None and threads < 1):
             raise UsageError(f"batch and threads are at least 1, not {batch} and {threads}")
-        if faces != "whole":
-            raise UsageError(f"faces={faces!r} is not known; this release scores faces='whole'")
         self._threads = threads or usable_cores()
         self._batch = batch
         self._judge = model if isinstance(model, Judge) else Judge.load(model, threads=self._threads)
@@ -120,44 +112,15 @@ class Scorer:
         Raises:
             UsageError: one picture instead of several.
         """
-        one = str | bytes | bytearray | memoryview | os.PathLike | Image
-        if isinstance(sources, one) or getattr(sources, "ndim", 1) in (2, 3):  # an array of paths has one dimension
-            raise UsageError(
-                f"stream takes several pictures, not one {type(sources).__name__}; use score(...), or [it]"
-            )
+        check_several(sources)
         return self._rows(iter(sources))
 
     def _rows(self, sources: Iterator[Source]) -> Iterator[Score]:
-        waiting: deque[Future[_Prepared | Score]] = deque()
-        failure: Exception | None = None
-        more = True
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mien-decode")
-        try:
-            while True:
-                while more and len(waiting) < 2 * self._batch + self._threads:
-                    try:
-                        source = next(sources)
-                    except StopIteration:
-                        more = False
-                    except Exception as error:
-                        more, failure = False, error
-                    else:
-                        waiting.append(pool.submit(self._prepare_or_row, source))
-                        del source  # it may be a picture of many megabytes
-                if not waiting:
-                    break
-                yield from self._answer(self._take(waiting))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        if failure is not None:
-            raise failure
-
-    def _take(self, waiting: deque[Future[_Prepared | Score]]) -> list[_Prepared | Score]:
-        """Wait for the first, and take those behind it that are ready, up to a batch."""
-        taken = [waiting.popleft().result()]
-        while waiting and len(taken) < self._batch and waiting[0].done():
-            taken.append(waiting.popleft().result())
-        return taken
+        ahead = 2 * self._batch + self._threads
+        prepared = in_order(self._prepare_or_row, sources, threads=self._threads, ahead=ahead, most=self._batch)
+        with closing(prepared):
+            for taken in prepared:
+                yield from self._answer(taken)
 
     def _answer(self, taken: list[_Prepared | Score]) -> list[Score]:
         scored = iter(self._ask([each for each in taken if isinstance(each, _Prepared)]))
@@ -171,7 +134,7 @@ class Scorer:
         try:
             rows = self._judge([p.inputs for p in pictures])
         except Exception as error:  # whatever onnxruntime raises: the run of the others goes on
-            return [self._judge.failed("model_error", _one_line(error), p.path) for p in pictures]
+            return [self._judge.failed("model_error", told(error), p.path) for p in pictures]
         share_ms = 1e3 * (perf_counter() - started) / len(pictures)
         return [_complete(row, p, p.ms + share_ms) for row, p in zip(rows, pictures, strict=True)]
 
@@ -183,17 +146,17 @@ class Scorer:
         except UnreadableImageError:
             raise
         except UsageError as error:
-            raise UnreadableImageError("too_small", _one_line(error)) from error
+            raise UnreadableImageError("too_small", told(error)) from error
         except Exception as error:
-            raise UnreadableImageError("decode_error", _one_line(error)) from error
+            raise UnreadableImageError("decode_error", told(error)) from error
         ms = 1e3 * (perf_counter() - started)
-        return _Prepared(_path_of(source), inputs, picture.width, picture.height, ms)
+        return _Prepared(path_of(source), inputs, picture.width, picture.height, ms)
 
     def _prepare_or_row(self, source: Source) -> _Prepared | Score:
         try:
             return self._prepare(source)
         except UnreadableImageError as error:
-            return self._judge.failed(error.status, _printable(str(error)), _path_of(source))
+            return self._judge.failed(error.status, printable(str(error)), path_of(source))
 
 
 def score(source: Source) -> Score:
@@ -213,20 +176,3 @@ def _complete(row: Score, picture: _Prepared, ms: float) -> Score:
     if row.status != "ok":  # no numbers at all
         return replace(row, path=picture.path)
     return replace(row, path=picture.path, width=picture.width, height=picture.height, ms=ms)
-
-
-def _path_of(source: Source) -> str:
-    if not isinstance(source, str | os.PathLike):
-        return ""
-    try:
-        return display_path(source)
-    except Exception:  # a broken __fspath__: `decode` says what is wrong with it
-        return ""
-
-
-def _one_line(error: Exception) -> str:
-    return _printable(f"{type(error).__name__}: {error}")
-
-
-def _printable(text: str) -> str:
-    return display_path(" ".join(text.split()))

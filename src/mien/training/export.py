@@ -46,11 +46,11 @@ def export(net: JudgeNet, out: Path, size_px: int) -> None:
             opset_version=17,
             dynamo=False,
         )
-    _store_half(out)
+    store_half(out)
 
 
-def _store_half(path: Path, smallest: int = 1024) -> None:
-    """Halve the file: large weights become float16 constants that are cast once, when the session is made."""
+def store_half(path: Path, smallest: int = 1024) -> None:
+    """Halve an ONNX file in place: large weights become float16, and are cast once, when the session is made."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

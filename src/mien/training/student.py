@@ -1,6 +1,7 @@
 """Stage 4: the student. From random weights, it learns to see what the teacher's eyes see, its judgement, the reasons.
 
-L = 10 MSE(q, y) + PLCC loss(q, y)          y: opinions mixed with the teacher's, the teacher's alone elsewhere
+L = 10 MSE(q, y) + PLCC loss(q, y)          y: opinions mixed with the teacher's, the teacher's alone elsewhere; these
+                                            two terms can be others of `OPINION_TERMS`
   + map_weight      sum of MSE(1x1 convolution of a stage's map, the eyes' map at that stride), place by place
   + feature_weight  SmoothL1(f, PCA of the teacher's features)
   + ladder hinge(q) + attribute loss + 0.1 Laplace NLL(|q - opinion|, spread)
@@ -27,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.losses.attributes import attribute_loss
+from mien.losses.fidelity import all_pairs_fidelity_loss
 from mien.losses.regression import laplace_nll, plcc_loss
 from mien.models.judge_net import Judgement, JudgeNet
 from mien.training.eyes import CHANNELS, STRIDES, standard
@@ -47,6 +49,7 @@ class StudentRecipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.02
     warmup: float = 0.05  #: part of all steps
+    opinion_terms: tuple[str, ...] = ("mse", "plcc")  #: names of `OPINION_TERMS`, summed
     opinion_share: float = 0.7  #: of the target on labelled plain views; the rest is the teacher's
     map_weight: float = 0.0
     feature_weight: float = 1.0
@@ -218,6 +221,12 @@ def predict(net: JudgeNet, pixels: npt.NDArray[np.uint8], batch: int = 100) -> J
     return Judgement(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
+#: losses between (n,) predictions and (n,) targets on a scale of 0..1
+OPINION_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda q, y: 10 * (q - y).square().mean(),
+    "plcc": plcc_loss,
+    "fidelity": lambda q, y: all_pairs_fidelity_loss(5 * q, 5 * y),  # on LIQE's five steps
+}
 _LOSSES = ("opinion", "features", "ladder", "attributes", "spread", "maps", "steady")
 
 
@@ -240,7 +249,7 @@ def _losses(out: Judgement, batch: Batch, recipe: StudentRecipe) -> list[Tensor]
     rated = batch.label.isfinite() & (strength == 0)
     mixed = recipe.opinion_share * batch.label + (1 - recipe.opinion_share) * batch.quality
     target = torch.where(rated, mixed, batch.quality)
-    opinion = 10 * (out.quality - target).square().mean() + plcc_loss(out.quality, target)
+    opinion = torch.stack([OPINION_TERMS[name](out.quality, target) for name in recipe.opinion_terms]).sum()
     features = recipe.feature_weight * F.smooth_l1_loss(out.features, batch.features)
     q, s = out.quality.view(-1, GROUP), strength.view(-1, GROUP)
     ladder = ladder_loss(q[s[:, 2] > 0], s[s[:, 2] > 0], recipe.lead)

@@ -43,6 +43,9 @@ class ViewPlan:
     chain_share: float = 0.4  #: of the ladders that combine two kinds instead of one
     seed: int = 20261120
     kinds: tuple[str, ...] = JUDGE_KINDS  #: of degradation, that ladders draw from
+    enlarged_px: tuple[int, int] | None = (
+        None  #: long side that pictures are enlarged to before ladders, drawn from this
+    )
 
     @property
     def per_picture(self) -> int:
@@ -115,8 +118,9 @@ def whole(samples: Sequence[Sample], size_px: int) -> npt.NDArray[np.uint8]:
 def _key(samples: Sequence[Sample], plan: ViewPlan) -> str:
     names = [(s.name, s.label, s.size) for s in samples]
     settings = asdict(plan)
-    if plan.kinds == JUDGE_KINDS:
-        del settings["kinds"]  # so that views from before there was a choice stay valid
+    for choice, usual in (("kinds", JUDGE_KINDS), ("enlarged_px", None)):
+        if getattr(plan, choice) == usual:
+            del settings[choice]  # so that views from before there was a choice stay valid
     return hashlib.sha256(json.dumps([settings, names]).encode()).hexdigest()
 
 
@@ -155,6 +159,8 @@ def _plain_group(picture: Image.Image, plan: ViewPlan, rng: np.random.Generator)
 
 def _ladder_group(picture: Image.Image, plan: ViewPlan, rng: np.random.Generator) -> Group:
     """One crop (or the whole), and the same chain of degradations twice, weaker and stronger."""
+    if plan.enlarged_px is not None:
+        picture = _enlarged(picture, int(rng.integers(*plan.enlarged_px)))
     crop = _crop(picture, plan, rng) if rng.random() < 0.6 else picture
     kinds = rng.choice(list(plan.kinds), size=2 if rng.random() < plan.chain_share else 1, replace=False)
     strong = rng.uniform(0.25, 1.0, len(kinds))
@@ -166,6 +172,14 @@ def _ladder_group(picture: Image.Image, plan: ViewPlan, rng: np.random.Generator
         view = degrade(crop, steps, seed=seed).resize((plan.size_px, plan.size_px), resampling)
         group.append((view, attribute_strengths(steps)))
     return group
+
+
+def _enlarged(picture: Image.Image, long_px: int) -> Image.Image:
+    """With this long side, unless it is larger already: faults of the size that they have in larger pictures."""
+    scale = long_px / max(picture.size)
+    if scale <= 1:
+        return picture
+    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
 
 
 def _crop(picture: Image.Image, plan: ViewPlan, rng: np.random.Generator) -> Image.Image:

@@ -1,0 +1,75 @@
+"""The commands about single pictures and bursts: `best` and `explain`; parsed here, run by `*_command`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")]
+
+
+def best(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders, pictures, quoted globs.")],
+    top: Annotated[int, typer.Option(min=1, help="Pictures to pick from each burst.")] = 1,
+    gap: Annotated[float, typer.Option(metavar="SECONDS", help="Longest pause between two shots of a burst.")] = 3.0,
+    faces: Annotated[
+        str, typer.Option(metavar="whole|best", help="Judge the whole picture, or its largest face.")
+    ] = "whole",
+    finder: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="Finder of faces; without it the embedded one.")
+    ] = None,
+    model: Model = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the rows to FILE.csv, FILE.jsonl or FILE.parquet.")
+    ] = None,
+    copy_to: Annotated[Path | None, typer.Option(metavar="DIR", help="Copy the picks; nothing is overwritten.")] = None,
+    per_person: Annotated[bool, typer.Option("--per-person", hidden=True)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
+) -> None:
+    """The best shots of bursts: pictures of one folder that were taken one right after the other.
+
+    Time is EXIF DateTimeOriginal, else that of the file; the two are never mixed. The rows are those of 'mien score'
+    with the columns group, n_group, rank (1 is the best) and taken. Exit code 3: some pictures have no score.
+    """
+    from mien.apps.best_command import BestOptions, best_shots
+
+    options = BestOptions(
+        paths=tuple(paths),
+        top=top,
+        gap=gap,
+        per_person=per_person,
+        faces=faces,
+        finder=finder,
+        model=model,
+        out=out,
+        copy_to=copy_to,
+        quiet=quiet,
+    )
+    raise typer.Exit(best_shots(options))
+
+
+def explain(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="One picture.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.html|FILE.png", help="The page, or the picture, to write.")],
+    model: Model = None,
+    finder: Annotated[
+        Path | None, typer.Option(metavar="FILE.onnx", help="Finder of faces; without it the embedded one, if any.")
+    ] = None,
+) -> None:
+    """Why a picture has its score: its attributes, its faces, and a map of where it scores lower.
+
+    The judge scores every part of the picture by itself; the map shows where that is lower than for the whole. It does
+    not prove what the network looked at, and a part with little in it may score low without being a fault. Exit code 4:
+    the picture cannot be read.
+    """
+    from mien.apps.explain_command import ExplainOptions, explain_picture
+
+    raise typer.Exit(explain_picture(ExplainOptions(image, out, model, finder)))
+
+
+def add_to(app: typer.Typer) -> None:
+    """Give the command line these commands."""
+    app.command("best")(best)
+    app.command("explain")(explain)

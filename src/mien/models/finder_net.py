@@ -1,0 +1,135 @@
+"""FinderNet: faces with five landmarks, in the bad picture too.
+
+Paper:    none; the answers follow YuNet (Wu et al., 2023), so that one decoder reads both; the network is ours
+Code:     written here
+Weights:  faces/finders/, trained by recipes/face_finder.py from random weights
+Input:    (n, h, w, 3) uint8, RGB, h and w multiples of 32; normalisation is inside
+Output:   for strides 8, 16, 32: see the head of `mien.faces.find`
+
+Plain 3x3 convolutions that reach an eighth of the side in three steps: onnxruntime runs them at several times the
+arithmetic rate of YuNet's depthwise ones at half the side, so three times the weights cost less time.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDES = (8, 16, 32)
+NAMES = tuple(f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
+_PARTS = (1, 1, 4, 10)  # numbers of cls, obj, bbox, kps for a place
+_RARE = -4.6  # logit of 1 %: most places are no face
+
+
+class Answers(NamedTuple):
+    """What the network says of n pictures at a places, all strides one after the other, each row by row."""
+
+    cls: Tensor  #: (n, a) logit: how well the box will fit
+    obj: Tensor  #: (n, a) logit: whether there is a face
+    boxes: Tensor  #: (n, a, 4) x1, y1, x2, y2 in pixels
+    landmarks: Tensor  #: (n, a, 5, 2) pixels
+
+
+class ConvBlock(nn.Sequential):
+    """3x3 convolution, batch norm, ReLU."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int = 1) -> None:
+        super().__init__(nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions, narrower between them, around a shortcut."""
+
+    def __init__(self, c: int, between: int) -> None:
+        super().__init__()
+        self.first = ConvBlock(c, between)
+        self.second = nn.Sequential(nn.Conv2d(between, c, 3, 1, 1, bias=False), nn.BatchNorm2d(c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c, h, w)."""
+        return F.relu(x + self.second(self.first(x)))
+
+
+class FinderNet(nn.Module):
+    """See the head of this file."""
+
+    def __init__(
+        self,
+        stem: tuple[int, int] = (8, 16),
+        widths: tuple[int, int, int] = (40, 64, 64),
+        depths: tuple[int, int, int] = (1, 2, 1),
+        between: int = 32,
+        neck: int = 32,
+    ) -> None:
+        """Build with random weights.
+
+        Args:
+            stem: channels at a half and at a quarter of the side.
+            widths: channels at strides 8, 16, 32.
+            depths: residual blocks there.
+            between: channels inside the residual blocks.
+            neck: channels of the maps that are joined from the top down, and of the heads.
+        """
+        super().__init__()
+        self.stem = nn.Sequential(*(ConvBlock(a, b, 2) for a, b in pairwise((3, *stem))))
+        self.stages = nn.ModuleList(
+            nn.Sequential(ConvBlock(a, b, 2), *(Residual(b, between) for _ in range(depth)))
+            for a, b, depth in zip((stem[-1], *widths), widths, depths, strict=False)
+        )
+        self.lateral = nn.ModuleList(nn.Conv2d(c, neck, 1) for c in widths)
+        # one convolution for all strides, because a face is a face at every size; statistics of their own
+        self.head = nn.Conv2d(neck, neck, 3, 1, 1, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(neck) for _ in STRIDES)
+        self.tell = nn.ModuleList(nn.Conv2d(neck, sum(_PARTS), 1) for _ in STRIDES)
+        for tell in self.tell:
+            nn.init.constant_(tell.bias[1], _RARE)  # type: ignore[index]
+
+    def forward(self, image: Tensor) -> Answers:
+        """See the head of this file; boxes and landmarks are in pixels of `image`."""
+        parts = []
+        for stride, told in zip(STRIDES, self.maps(image), strict=True):
+            n, _, h, w = told.shape
+            place = places(h, w, stride, told.device)
+            cls, obj, box, points = told.flatten(2).transpose(1, 2).split(_PARTS, 2)
+            middle, half = place + stride * box[..., :2], stride / 2 * box[..., 2:].clamp(max=8).exp()
+            boxes = torch.cat([middle - half, middle + half], 2)
+            landmarks = place[:, None] + stride * points.reshape(n, h * w, 5, 2)
+            parts.append(Answers(cls[..., 0], obj[..., 0], boxes, landmarks))
+        return Answers(*(torch.cat(column, 1) for column in zip(*parts, strict=True)))
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """(n, 16, h / S, w / S) for each stride S: logits of cls and obj, then the numbers of box and landmarks."""
+        x = self.stem((image.permute(0, 3, 1, 2).float() - 127.5) / 64.0)
+        seen = []
+        for stage, lateral in zip(self.stages, self.lateral, strict=True):
+            x = stage(x)
+            seen.append(lateral(x))
+        joined = [seen[2]]
+        for finer in (seen[1], seen[0]):
+            joined.insert(0, finer + F.interpolate(joined[0], scale_factor=2.0, mode="nearest"))
+        told = zip(joined, self.norms, self.tell, strict=True)
+        return [tell(F.relu(norm(self.head(x)))) for x, norm, tell in told]
+
+
+class Deployed(nn.Module):
+    """The outputs that a finder has, in the order of `NAMES`."""
+
+    def __init__(self, net: FinderNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """(n, h, w, 3) uint8 -> twelve (n, a, k), see the head of `mien.faces.find`."""
+        told = [x.flatten(2).transpose(1, 2).split(_PARTS, 2) for x in self.net.maps(image)]
+        cls, obj, box, points = zip(*told, strict=True)
+        return (*(x.sigmoid() for x in (*cls, *obj)), *box, *points)
+
+
+def places(rows: int, columns: int, stride: int, device: torch.device | None = None) -> Tensor:
+    """(rows columns, 2) x, y in pixels of the places of a grid, row by row."""
+    y, x = torch.meshgrid(*(torch.arange(k, device=device) for k in (rows, columns)), indexing="ij")
+    return stride * torch.stack([x, y], 2).reshape(-1, 2).float()

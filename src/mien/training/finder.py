@@ -1,0 +1,338 @@
+"""The face finder, from random weights.
+
+Each face takes some places of the network for its own (SimOTA, `assign`), and with a the places of all faces
+L = [ box_weight  sum_a EIoU  +  sum_a BCE(cls, IoU)  +  sum over all places BCE(obj, 1 at a, 0 elsewhere)
+      + landmark_weight  sum_a smooth L1 of the landmarks in parts of the face ] / number of a
+Places on regions to ignore have no part in obj. What a batch sees are windows of the scenes: moved, scaled, mirrored,
+in other light.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from mien.losses.boxes import eiou_loss, iou, landmark_loss
+from mien.models.finder_net import NAMES, STRIDES, Answers, Deployed, FinderNet, places
+from mien.training import checkpoint
+from mien.training.checkpoint import Progress
+from mien.training.export import store_half
+from mien.training.scenes import Marks, Scenes
+from mien.training.schedule import Cosine, Moment
+
+_MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
+
+
+@dataclass(frozen=True)
+class FinderRecipe:
+    """How the finder is trained; an epoch is one pass over all scenes."""
+
+    epochs: int = 60
+    batch: int = 32
+    window_px: int = 256  #: side of what the network sees, a multiple of 32
+    whole_share: float = 0.6  #: of the windows that are cut at the scale of the scene
+    scale: tuple[float, float] = (0.6, 1.6)  #: of the other windows
+    light: float = 0.15  #: standard deviation of the logarithm of the gain, a third of it for each channel
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.02  #: part of all steps
+    ema: float = 0.999
+    box_weight: float = 3.0
+    landmark_weight: float = 2.0
+    validate_every: int = 2  #: epochs; also after the last
+    minutes: float = 3.0  #: between two checkpoints inside an epoch
+    seed: int = 1
+
+
+class Batch(NamedTuple):
+    """n windows and the faces in them, g at most; rows that are no face are padding."""
+
+    pixels: Tensor  #: (n, s, s, 3) uint8
+    boxes: Tensor  #: (n, g, 4) pixels
+    landmarks: Tensor  #: (n, g, 5, 2)
+    is_face: Tensor  #: (n, g) bool
+    is_ignored: Tensor  #: (n, g) bool
+
+
+def fit(
+    scenes: Scenes,
+    recipe: FinderRecipe,
+    work: Path,
+    key: str,
+    *,
+    validate: Callable[[FinderNet], dict[str, Any]],
+    tell: Callable[[str], None] = print,
+) -> FinderNet:
+    """Train, or go on from `work/checkpoint.pt`; one line of JSON for each epoch goes to `work/finder.jsonl`.
+
+    Args:
+        scenes: to learn from.
+        recipe: sizes and steps.
+        work: folder of checkpoint and log.
+        key: fingerprint of recipe and data; another one's checkpoint is refused.
+        validate: metrics of a network in evaluation mode; watched, never used to choose.
+        tell: receives a line for people now and then.
+
+    Returns:
+        The average of the weights over the last steps (EMA), in evaluation mode.
+
+    Raises:
+        UsageError: the checkpoint is of another run, or damaged.
+    """
+    torch.manual_seed(recipe.seed)
+    net = FinderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    steps = len(scenes) // recipe.batch
+    rate = Cosine(recipe.warmup)
+    parts = {"net": net, "average": average, "optimizer": optimizer}
+    file = work / checkpoint.FILE
+    progress = checkpoint.load(file, key, parts) if file.is_file() else Progress()
+    while progress.epoch < recipe.epochs:
+        started = saved = time.monotonic()
+        before = progress.seconds
+        for batch in _batches(scenes, recipe, progress.epoch, progress.step):
+            moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * rate(moment)
+            terms = losses(net(batch.pixels), batch, recipe)
+            optimizer.zero_grad()
+            torch.stack(list(terms.values())).sum().backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
+            optimizer.step()
+            average.update_parameters(net)
+            progress.step += 1
+            for name, value in terms.items():
+                progress.sums[name] = progress.sums.get(name, 0.0) + float(value.detach())
+            progress.seconds = before + time.monotonic() - started
+            if time.monotonic() - saved > 60 * recipe.minutes:
+                checkpoint.save(file, key, progress, parts)
+                saved = time.monotonic()
+                tell(f"epoch {progress.epoch + 1}/{recipe.epochs}: step {progress.step} of {steps}")
+        _end_epoch(progress, steps, recipe, validate, _network(average))
+        checkpoint.save(file, key, progress, parts)
+        _log(work / "finder.jsonl", progress)
+        tell(json.dumps(progress.history[-1]))
+    return _network(average)
+
+
+def _end_epoch(
+    progress: Progress,
+    steps: int,
+    recipe: FinderRecipe,
+    validate: Callable[[FinderNet], dict[str, Any]],
+    net: FinderNet,
+) -> None:
+    progress.epoch += 1
+    record: dict[str, Any] = {"epoch": progress.epoch, "seconds": round(progress.seconds, 1)}
+    record |= {f"loss_{name}": round(value / steps, 5) for name, value in progress.sums.items()}
+    if progress.epoch % recipe.validate_every == 0 or progress.epoch == recipe.epochs:
+        record |= validate(net)
+    progress.history.append(record)
+    progress.step, progress.sums, progress.seconds = 0, {}, 0.0
+
+
+def _log(path: Path, progress: Progress) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in progress.history), encoding="utf-8")
+
+
+def _network(average: torch.optim.swa_utils.AveragedModel) -> FinderNet:
+    return cast("FinderNet", average.module).eval()
+
+
+# ---- targets and losses ---------------------------------------------------------------------------------------------
+
+
+def losses(answers: Answers, batch: Batch, recipe: FinderRecipe) -> dict[str, Tensor]:
+    """All terms of the head of this file, weighted, by name."""
+    side = batch.pixels.shape[1]
+    place, stride = grid(side, side)
+    with torch.no_grad():
+        owner = assign(answers, batch.boxes, batch.is_face, place, stride)
+        passed = on_ignored(batch.boxes, batch.is_ignored, place, stride)
+    picture, at = torch.nonzero(owner >= 0, as_tuple=True)
+    face = owner[picture, at]
+    n = max(1, len(face))
+    boxes, target = answers.boxes[picture, at], batch.boxes[picture, face]
+    size = (target[:, 2:] - target[:, :2]).prod(1).sqrt()
+    fit = iou(boxes, target).detach()
+    counted = (owner >= 0) | ~passed
+    obj = F.binary_cross_entropy_with_logits(answers.obj, (owner >= 0).float(), reduction="none")
+    points = landmark_loss(answers.landmarks[picture, at], batch.landmarks[picture, face], size)
+    return {
+        "box": recipe.box_weight * eiou_loss(boxes, target).sum() / n,
+        "cls": F.binary_cross_entropy_with_logits(answers.cls[picture, at], fit, reduction="sum") / n,
+        "obj": (obj * counted).sum() / n,
+        "landmarks": recipe.landmark_weight * points.sum() / n,
+    }
+
+
+def grid(height_px: int, width_px: int) -> tuple[Tensor, Tensor]:
+    """(a, 2) x, y of all places in pixels and (a,) their strides, in the order of `Answers`."""
+    each = [places(height_px // stride, width_px // stride, stride) for stride in STRIDES]
+    return torch.cat(each), torch.cat([torch.full((len(p),), float(s)) for p, s in zip(each, STRIDES, strict=True)])
+
+
+def assign(
+    answers: Answers,
+    boxes: Tensor,
+    is_face: Tensor,
+    place: Tensor,
+    stride: Tensor,
+    *,
+    radius: float = 2.5,
+    most: int = 10,
+) -> Tensor:
+    """Which face each place answers for: SimOTA (Ge et al., "YOLOX: exceeding YOLO series in 2021", section 2.1).
+
+    A face may take places within `radius` strides of its middle, in x and in y. It takes the k cheapest of them, k
+    being the sum of its `most` largest IoU, rounded down, at least 1; the cost is - log of the confidence - 3 log IoU.
+    A place that several faces want belongs to the one for which it is cheapest.
+
+    Args:
+        answers: of n pictures at a places.
+        boxes: (n, g, 4) pixels.
+        is_face: (n, g) rows that count.
+        place: (a, 2) pixels.
+        stride: (a,) pixels.
+        radius: strides.
+        most: places that may make k.
+
+    Returns:
+        (n, a) row of the face, -1 for none.
+    """
+    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
+    near = ((place - middle[:, :, None]).abs() <= radius * stride[:, None]).all(-1) & is_face[..., None]  # (n, g, a)
+    overlap = iou(answers.boxes[:, None], boxes[:, :, None]).nan_to_num() * near
+    unsure = -(F.logsigmoid(answers.cls) + F.logsigmoid(answers.obj)) / 2
+    cost = (unsure[:, None] - 3 * torch.log(overlap.clamp(min=1e-7))).masked_fill(~near, torch.inf)
+    k = overlap.topk(min(most, overlap.shape[2]), dim=2).values.sum(2).long().clamp(min=1)
+    rank = cost.argsort(dim=2, stable=True).argsort(dim=2)
+    wanted = (rank < k[..., None]) & near
+    cheapest = cost.masked_fill(~wanted, torch.inf)
+    return torch.where(wanted.any(1), cheapest.argmin(1), -1)
+
+
+def on_ignored(boxes: Tensor, is_ignored: Tensor, place: Tensor, stride: Tensor) -> Tensor:
+    """(n, a) whether a place lies on a region to ignore, or within a stride and a half of its middle."""
+    inside = ((place >= boxes[:, :, None, :2]) & (place <= boxes[:, :, None, 2:])).all(-1)
+    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
+    near = ((place - middle[:, :, None]).abs() <= 1.5 * stride[:, None]).all(-1)
+    return ((inside | near) & is_ignored[..., None]).any(1)
+
+
+# ---- batches --------------------------------------------------------------------------------------------------------
+
+
+def _batches(scenes: Scenes, recipe: FinderRecipe, epoch: int, first: int) -> Iterator[Batch]:
+    """All scenes once in random order, from batch `first` on; the next batch is read while this one is learned."""
+    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(scenes))
+    chosen = [order[i * recipe.batch : (i + 1) * recipe.batch] for i in range(len(scenes) // recipe.batch)]
+    with ThreadPoolExecutor(1) as reader:
+        read = [
+            lambda i=i, picked=picked: _read(scenes, picked, recipe, np.random.default_rng([recipe.seed, epoch, i]))
+            for i, picked in enumerate(chosen)
+        ][first:]
+        if not read:
+            return
+        coming = reader.submit(read[0])
+        for job in read[1:]:
+            batch = coming.result()
+            coming = reader.submit(job)
+            yield batch
+        yield coming.result()
+
+
+def _read(scenes: Scenes, picked: npt.NDArray[np.int64], recipe: FinderRecipe, rng: np.random.Generator) -> Batch:
+    views = [window(scenes.pixels[i], scenes.marks(int(i)), recipe, rng) for i in picked]
+    most = max(1, *(len(marks[0]) for _, marks in views))
+    n = len(views)
+    boxes = np.zeros((n, most, 4), np.float32)
+    boxes[..., 2:] = 1.0  # padding has an area, so that nothing divides by 0
+    points, kinds = np.zeros((n, most, 5, 2), np.float32), np.zeros((2, n, most), bool)
+    for i, (_, (box, landmarks, ignored)) in enumerate(views):
+        boxes[i, : len(box)], points[i, : len(box)] = box, np.nan_to_num(landmarks)
+        kinds[0, i, : len(box)], kinds[1, i, : len(box)] = ~ignored, ignored
+    pixels = np.stack([pixels for pixels, _ in views])
+    return Batch(*(torch.from_numpy(a) for a in (pixels, boxes, points, kinds[0], kinds[1])))
+
+
+def window(
+    pixels: npt.NDArray[np.uint8], marks: Marks, recipe: FinderRecipe, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], Marks]:
+    """A random window of a scene, and what of its faces is there.
+
+    Faces of which 60 % are inside stay; of the others, regions to ignore. Beyond the scene it is black, as it is below
+    and to the right of what a finder is fed.
+    """
+    boxes, landmarks, ignored = marks
+    side = recipe.window_px
+    scale = 1.0 if rng.random() < recipe.whole_share else float(np.exp(rng.uniform(*np.log(recipe.scale))))
+    wide = round(side / scale)
+    low = np.minimum(0, np.array(pixels.shape[:2]) - wide)
+    high = np.maximum(0, np.array(pixels.shape[:2]) - wide)
+    y, x = (int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True))
+    cut = Image.fromarray(pixels).crop((x, y, x + wide, y + wide))
+    if wide != side:
+        cut = cut.resize((side, side), Image.Resampling.BILINEAR)
+    view = np.asarray(cut)
+    scale = side / wide
+    boxes, landmarks = scale * (boxes - np.array([x, y, x, y])), scale * (landmarks - np.array([x, y]))
+    if rng.random() < 0.5:
+        view = view[:, ::-1]
+        boxes = np.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], 1)
+        landmarks = landmarks[:, _MIRROR] * np.array([-1, 1]) + np.array([side, 0])
+    inside = np.clip(boxes, 0, side)
+    part = (inside[:, 2:] - inside[:, :2]).prod(1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
+    there = part > 0.05
+    marks = boxes[there], landmarks[there], (ignored | (part < 0.6))[there]
+    return _relit(view, recipe, rng), cast("Marks", marks)
+
+
+def _relit(view: npt.NDArray[np.uint8], recipe: FinderRecipe, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    gains = np.exp(recipe.light * (rng.normal() + rng.normal(size=3) / 3))
+    table = np.clip(np.arange(256)[:, None] * gains + 0.5, 0, 255).astype(np.uint8)
+    return np.stack([table[view[..., c], c] for c in range(3)], -1)
+
+
+# ---- the file that ships --------------------------------------------------------------------------------------------
+
+
+def export(net: FinderNet, out: Path) -> None:
+    """Write a finder that `mien.faces.find` reads; weights in half precision, computed with in single precision.
+
+    Args:
+        net: in evaluation mode.
+        out: file to write, suffix .onnx.
+    """
+    import warnings
+
+    example = torch.zeros((1, 64, 96, 3), dtype=torch.uint8)
+    answers = {name: {0: "n", 1: f"places_{name.partition('_')[2]}"} for name in NAMES}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs one more dependency
+        torch.onnx.export(
+            Deployed(net.to(memory_format=torch.contiguous_format)).eval(),  # type: ignore[call-overload]
+            (example,),
+            str(out),
+            input_names=["image"],
+            output_names=list(NAMES),
+            dynamic_axes={"image": {0: "n", 1: "h", 2: "w"}, **answers},
+            opset_version=17,
+            dynamo=False,
+        )
+    store_half(out)

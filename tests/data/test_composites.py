@@ -1,0 +1,196 @@
+"""Scenes: the truth about a pasted face is where its pixels are; plans are kept; a seed is a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import face_sources
+from mien.core.errors import UsageError
+from mien.core.types import Face
+from mien.data import biq2021, composites, sfhq
+from mien.data.composites import ScenePlan, Seen, Sources, can_be_seen, scene, turned_box
+from mien.data.degradations import Degradation
+from mien.data.face_labels import shared_area
+from mien.data.sample import Sample
+
+PLAN = ScenePlan(size_px=128, face_px=(20.0, 60.0))
+ONE = replace(
+    PLAN,
+    kinds=(("composite", 1.0),),
+    most_faces=1,
+    covered_share=0.0,
+    degraded_share=0.0,
+    turned_share=0.0,
+    pieces=0,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return face_sources.write(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def sources(root: Path) -> Sources:
+    return composites.read(root, "train")
+
+
+def test_the_tables_say_who_was_seen(root: Path) -> None:
+    seen = biq2021.faces(root / "biq2021")
+    assert [len(seen[f"p{i}.jpg"] or ()) for i in (0, 3, 2)] == [2, 1, 0]
+    assert seen["p1.jpg"] is None and seen["p2.jpg"] == ()  # something doubtful; nothing at all
+    assert seen["p3.jpg"] is not None
+    assert seen["p3.jpg"][0].box == pytest.approx((0.1, 0.2, 0.4, 0.6))
+    face = sfhq.faces(root / "sfhq")["images/f7.png"]
+    assert face.box == (30, 24, 66, 72) and face.landmarks[2] == pytest.approx((48, 52.8))
+
+
+def test_the_parts_stay_apart_and_doubtful_photographs_stay_out(root: Path, sources: Sources) -> None:
+    held = composites.read(root, "val")
+    for name in ("portraits", "photographs", "empty"):
+        first, second = ({getattr(p, "sample", p).name for p in getattr(s, name)} for s in (sources, held))
+        assert first and second and not first & second
+    assert {s.name for s in sources.empty} == {f"p{i}.jpg" for i in range(24) if i % 3 and i % 9 != 1}
+    assert len(sources.photographs) == 8 and sum(len(p.doubtful) for p in sources.photographs) == 4
+
+
+def test_a_part_without_pictures_is_refused(root: Path) -> None:
+    with pytest.raises(UsageError, match="has no portraits and no photographs and no empty in its test part"):
+        composites.read(root, "test")
+
+
+def test_a_missing_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no .*faces\.csv: expected"):
+        composites.read(tmp_path, "train")
+
+
+def test_a_seed_is_a_scene(sources: Sources) -> None:
+    one, again, other = (scene(sources, PLAN, seed) for seed in ((1, 5), (1, 5), (1, 6)))
+    assert one.picture.tobytes() == again.picture.tobytes()
+    assert (one.faces, one.ignored, one.kind) == (again.faces, again.ignored, again.kind)
+    assert one.picture.tobytes() != other.picture.tobytes()
+
+
+def dots(face: Face, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
+    """A black tile with a dot of a colour at each landmark."""
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    for (x, y), colour in zip(face.landmarks, colours, strict=True):
+        pixels[round(y) - 3 : round(y) + 3, round(x) - 3 : round(x) + 3] = colour
+    return Image.fromarray(pixels)
+
+
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255))
+ORDERS = {"as it is": (0, 1, 2, 3, 4), "mirrored": (1, 0, 2, 4, 3)}
+FACE = Face((60, 40, 140, 150), ((80, 80), (120, 80), (100, 100), (84, 126), (116, 126)), 1.0)
+
+
+@pytest.fixture
+def dotted(tmp_path: Path) -> Sources:
+    """One portrait of coloured dots, and a grey photograph."""
+    dots(FACE, COLOURS).save(tmp_path / "dots.png")
+    Image.new("RGB", (128, 128), (90, 90, 90)).save(tmp_path / "grey.png")
+    portrait = Seen(Sample("dots", tmp_path / "dots.png"), (FACE,))
+    return Sources((portrait,), (), (Sample("grey", tmp_path / "grey.png"),))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_pixels_of_a_landmark_are_where_the_truth_says(
+    dotted: Sources, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composites, "_relit", lambda picture, rng: picture)
+    plan = replace(ONE, face_px=(40.0, 70.0), turned_share=float(turned), turned_deg=(30.0, 90.0))
+    orders = []
+    for seed in range(12):
+        made = scene(dotted, plan, seed)
+        orders.append([order for order in ORDERS if shows(made, order)])
+    assert all(orders), "some landmark is not where its dot is"
+    assert {name for (name,) in orders} == set(ORDERS)
+
+
+def shows(made: composites.Scene, order: str) -> bool:
+    """Whether each landmark of the one face lies on its dot, which a mirrored portrait has on the other side."""
+    pixels, (face,) = np.asarray(made.picture).astype(int), made.faces
+    for (x, y), dot in zip(face.landmarks, ORDERS[order], strict=True):
+        if 2 <= x < 126 and 2 <= y < 126:
+            around = pixels[round(y) - 2 : round(y) + 2, round(x) - 2 : round(x) + 2].reshape(-1, 3)
+            if np.abs(around - COLOURS[dot]).max(1).min() > 110:
+                return False
+    return True
+
+
+def test_a_turned_box_holds_the_turned_ellipse_and_nothing_more() -> None:
+    t = np.linspace(0, 2 * np.pi, 20_000)
+    for angle in (0.0, 33.0, 90.0, -120.0):
+        a = np.deg2rad(angle)
+        x, y = 20 * np.cos(t), 35 * np.sin(t)
+        x, y = 7 + x * np.cos(a) - y * np.sin(a), 11 + x * np.sin(a) + y * np.cos(a)
+        assert turned_box((-13, -24, 27, 46), angle) == pytest.approx((x.min(), y.min(), x.max(), y.max()), abs=1e-4)
+
+
+def test_sizes_and_angles_keep_to_the_plan(sources: Sources) -> None:
+    plan = replace(ONE, face_px=(24.0, 40.0), leaning_deg=0.0)
+    sizes = [composites._size(f.box) for i in range(30) for f in scene(sources, plan, i).faces]
+    assert len(sizes) == 30
+    assert 23 < min(sizes) < 28 and 36 < max(sizes) < 41
+    for i in range(10):
+        (face,) = scene(sources, replace(ONE, turned_share=1.0, turned_deg=(60.0, 90.0)), i).faces
+        (x1, y1), (x2, y2) = face.landmarks[:2]
+        assert abs(y2 - y1) > abs(x2 - x1)
+
+
+def test_faces_of_one_scene_keep_apart(sources: Sources) -> None:
+    crowded = replace(ONE, most_faces=8)
+    made = [scene(sources, crowded, i) for i in range(12)]
+    assert max(len(m.faces) for m in made) >= 3
+    for m in made:
+        for i, one in enumerate(m.faces):
+            for other in m.faces[:i]:
+                small = min(composites._size(one.box), composites._size(other.box)) ** 2
+                assert shared_area(one.box, other.box) < 0.15 * small + 1e-6
+
+
+def test_a_cover_changes_the_face_and_not_the_truth(sources: Sources) -> None:
+    changed = []
+    for i in range(8):
+        bare, covered = (scene(sources, replace(ONE, covered_share=share), i) for share in (0.0, 1.0))
+        assert bare.faces == covered.faces
+        x1, y1, x2, y2 = (round(min(max(v, 0), 128)) for v in bare.faces[0].box)
+        differs = (np.asarray(bare.picture) != np.asarray(covered.picture)).any(2)[y1:y2, x1:x2]
+        changed.append(differs.mean())
+    assert 0.1 < np.median(changed) < 0.7
+
+
+def test_empty_scenes_are_empty_and_kinds_have_their_shares(sources: Sources) -> None:
+    made = [scene(sources, PLAN, i) for i in range(80)]
+    assert {m.kind for m in made} == {"composite", "photograph", "empty"}
+    assert sum(m.kind == "composite" for m in made) > sum(m.kind == "empty" for m in made)
+    assert all(not m.faces and not m.ignored for m in made if m.kind == "empty")
+    assert all(m.picture.size == (128, 128) and m.picture.mode == "RGB" for m in made)
+
+
+def test_a_photograph_keeps_sure_faces_and_ignores_doubtful_ones(sources: Sources) -> None:
+    plan = replace(PLAN, kinds=(("photograph", 1.0),), degraded_share=0.0)
+    made = [scene(sources, plan, i) for i in range(40)]
+    assert any(m.faces for m in made) and any(m.ignored for m in made)
+    for m in made:
+        for face in m.faces:
+            assert composites._part_inside(face.box, 128) >= 0.6
+            x1, y1, x2, y2 = face.box
+            assert np.allclose(face.landmarks, face_sources.points_of((x1, y1, x2, y2)))
+
+
+def test_what_nobody_could_see_is_ignored(sources: Sources) -> None:
+    assert can_be_seen(40, (), 320)
+    assert can_be_seen(60, (Degradation("motion", 1.0),), 320) and not can_be_seen(
+        50, (Degradation("motion", 1.0),), 320
+    )
+    assert not can_be_seen(14, (Degradation("color_cast", 1.0), Degradation("noise", 0.9)), 320)
+    plan = replace(ONE, face_px=(20.0, 24.0), degraded_share=1.0, degradations=("downscale",), strength=(0.9, 1.0))
+    made = scene(sources, plan, 0)
+    assert made.faces == () and len(made.ignored) == 1

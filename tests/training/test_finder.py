@@ -1,0 +1,206 @@
+"""The finder's training: who answers for a face, what a window keeps, a killed run, and that it learns at all."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import face_sources
+
+torch = pytest.importorskip("torch")
+
+from mien.core.errors import UsageError  # noqa: E402
+from mien.data import composites  # noqa: E402
+from mien.data.composites import ScenePlan  # noqa: E402
+from mien.models.finder_net import Answers  # noqa: E402
+from mien.training import finder, scenes  # noqa: E402
+from mien.training.finder import Batch, FinderRecipe, assign, grid, on_ignored, window  # noqa: E402
+from mien.training.scenes import Scenes  # noqa: E402
+
+RECIPE = FinderRecipe(epochs=2, batch=3, window_px=64)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
+    folder = tmp_path_factory.mktemp("data")
+    sources = composites.read(face_sources.write(folder), "train")
+    plan = ScenePlan(size_px=80, face_px=(20.0, 50.0), degraded_share=0.3, strength=(0.1, 0.4))
+    return scenes.build(sources, plan, 12, 5, folder / "scenes", workers=1)
+
+
+def guesses(seed: int, n: int, side: int) -> Answers:
+    """Random answers around the places of a square."""
+    generator = torch.Generator().manual_seed(seed)
+    place, stride = grid(side, side)
+    a = len(place)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    middle, half = place + stride[:, None] * normal(n, a, 2), stride[:, None] * normal(n, a, 2).exp()
+    return Answers(normal(n, a), normal(n, a), torch.cat([middle - half, middle + half], 2), normal(n, a, 5, 2))
+
+
+def slow_assign(answers: Answers, boxes: list, side: int, radius: float, most: int) -> list[int]:
+    """One picture."""
+    place, stride = grid(side, side)
+    wants: dict[int, list[tuple[float, int]]] = {}
+    for g, (x1, y1, x2, y2) in enumerate(boxes):
+        costs, overlaps = [], []
+        for a in range(len(place)):
+            px, py, s = *place[a].tolist(), float(stride[a])
+            if abs(px - (x1 + x2) / 2) > radius * s or abs(py - (y1 + y2) / 2) > radius * s:
+                continue
+            bx1, by1, bx2, by2 = answers.boxes[0, a].tolist()
+            w, h = min(x2, bx2) - max(x1, bx1), min(y2, by2) - max(y1, by1)
+            shared = max(0.0, w) * max(0.0, h)
+            overlap = shared / ((x2 - x1) * (y2 - y1) + (bx2 - bx1) * (by2 - by1) - shared)
+            sure = [1 / (1 + math.exp(-float(v[0, a]))) for v in (answers.cls, answers.obj)]
+            overlaps.append(overlap)
+            costs.append((-math.log(math.sqrt(sure[0] * sure[1])) - 3 * math.log(max(overlap, 1e-7)), a))
+        k = max(1, int(sum(sorted(overlaps, reverse=True)[:most])))
+        for cost, a in sorted(costs)[:k]:
+            wants.setdefault(a, []).append((cost, g))
+    return [min(wants[a])[1] if a in wants else -1 for a in range(len(place))]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_assignment_equals_the_loop(seed: int) -> None:
+    answers, side = guesses(seed, 1, 96), 96
+    rng = np.random.default_rng(seed)
+    corner, size = rng.uniform(0, 60, (4, 2)), rng.uniform(8, 60, (4, 2))
+    boxes = torch.tensor(np.concatenate([corner, corner + size], 1)[None], dtype=torch.float32)
+    is_face = torch.tensor([[True, True, True, seed % 2 == 0]])
+    owner = assign(answers, boxes, is_face, *grid(side, side))
+    expected = slow_assign(answers, boxes[0, : 3 + (seed % 2 == 0)].tolist(), side, 2.5, 10)
+    assert owner[0].tolist() == expected
+    assert set(expected) >= {0, 1, 2}
+
+
+def test_pictures_of_a_batch_do_not_see_each_other() -> None:
+    answers = guesses(0, 3, 64)
+    boxes = torch.tensor([[[5.0, 5, 30, 30], [30, 20, 60, 64]]] * 3)
+    is_face = torch.tensor([[True, True], [False, False], [True, False]])
+    owner = assign(answers, boxes, is_face, *grid(64, 64))
+    assert (owner[1] == -1).all()
+    for i in (0, 2):
+        alone = Answers(*(v[i : i + 1] for v in answers))
+        assert torch.equal(owner[i : i + 1], assign(alone, boxes[i : i + 1], is_face[i : i + 1], *grid(64, 64)))
+
+
+def test_places_on_an_ignored_region_cost_nothing() -> None:
+    place, stride = grid(64, 64)
+    boxes = torch.tensor([[[16.0, 16, 40, 40], [48, 48, 50, 50]]])
+    passed = on_ignored(boxes, torch.tensor([[True, False]]), place, stride)[0]
+    inside = ((place >= 16) & (place <= 40)).all(1)
+    assert passed[inside].all() and not passed[(place > 56).any(1) & (stride == 8)].any()
+    answers, truth = guesses(0, 1, 64), torch.zeros((1, 1, 5, 2))
+    pixels = torch.zeros((1, 64, 64, 3), dtype=torch.uint8)
+    flags = [torch.tensor([[ignored]]) for ignored in (False, True)]
+    nobody = torch.tensor([[False]])
+    without, with_region = (
+        finder.losses(answers, Batch(pixels, boxes[:, :1], truth, nobody, flag), RECIPE)["obj"] for flag in flags
+    )
+    sure = torch.nn.functional.softplus(answers.obj[0][passed]).sum()
+    assert float(without - with_region) == pytest.approx(float(sure), rel=1e-5)
+
+
+def test_right_answers_cost_next_to_nothing() -> None:
+    boxes, points = torch.tensor([[[20.0, 16, 44, 48]]]), torch.rand((1, 1, 5, 2)) * 30
+    place, stride = grid(64, 64)
+    a = len(place)
+    at = int(((place - torch.tensor([32.0, 32])).square().sum(1) + stride).argmin())
+    sure = torch.full((1, a), -20.0)
+    sure[0, at] = 20.0
+    guess = boxes.expand(1, a, 4) + torch.tensor([500.0])
+    guess = guess.clone()
+    guess[0, at] = boxes[0, 0]
+    answers = Answers(sure, sure, guess, points.expand(1, a, 5, 2))
+    pixels, yes = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[True]])
+    right = finder.losses(answers, Batch(pixels, boxes, points, yes, ~yes), RECIPE)
+    assert all(float(v) < 1e-4 for v in right.values()), right
+    wrong = finder.losses(answers, Batch(pixels, boxes + 4, points + 4, yes, ~yes), RECIPE)
+    assert all(float(wrong[name]) > 0.1 for name in ("box", "cls", "landmarks")), wrong
+
+
+def test_a_batch_without_faces_has_a_finite_loss() -> None:
+    none = torch.tensor([[False]])
+    batch = Batch(
+        torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.ones((1, 1, 4)), torch.zeros((1, 1, 5, 2)), none, none
+    )
+    values = finder.losses(guesses(0, 1, 64), batch, RECIPE)
+    assert all(torch.isfinite(v) for v in values.values())
+    assert float(values["box"]) == float(values["landmarks"]) == 0
+
+
+def test_a_window_carries_pixels_and_truth_alike() -> None:
+    """The only bright pixels are at the landmarks: they must be there in every window, whatever was done to it."""
+    pixels = np.zeros((96, 96, 3), np.uint8)
+    points = np.array([[40, 40], [60, 40], [50, 52], [42, 62], [58, 62]], np.float32)
+    for x, y in points.astype(int):
+        pixels[y - 2 : y + 2, x - 2 : x + 2] = 250
+    marks = np.array([[34, 28, 66, 72]], np.float32), points[None], np.array([False])
+    recipe = replace(RECIPE, whole_share=0.3, light=0.0)
+    kept = 0
+    for seed in range(40):
+        view, (boxes, landmarks, ignored) = window(pixels, marks, recipe, np.random.default_rng(seed))
+        assert view.shape == (64, 64, 3) and view.dtype == np.uint8
+        for box, five, passed in zip(boxes, landmarks, ignored, strict=True):
+            inside = np.clip(box, 0, 64)
+            part = (inside[2:] - inside[:2]).prod() / (box[2:] - box[:2]).prod()
+            assert passed == (part < 0.6)
+            kept += not passed
+            for x, y in five:
+                if 2 <= x < 62 and 2 <= y < 62:
+                    row, column = round(float(y)), round(float(x))
+                    assert view[row - 1 : row + 1, column - 1 : column + 1].mean() > 90
+            assert five[0, 0] < five[1, 0] and five[3, 0] < five[4, 0]  # mirrored, the right eye is on the left again
+    assert kept >= 10
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, tmp_path: Path) -> None:
+    def train(work: Path, recipe: FinderRecipe, tell=lambda line: None) -> dict[str, torch.Tensor]:
+        work.mkdir(exist_ok=True)
+        net = finder.fit(drawn, recipe, work, "key", validate=lambda net: {"seen": 1.0}, tell=tell)
+        return net.state_dict()
+
+    whole = train(tmp_path / "whole", RECIPE)
+    lines: list[str] = []
+
+    def killed(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 7:  # in the second epoch: with minutes=0 there is a checkpoint, and a line, after every step
+            raise KilledError
+
+    often = replace(RECIPE, minutes=0.0)
+    with pytest.raises(KilledError):
+        train(tmp_path / "killed", often, killed)
+    assert "step 2 of 4" in lines[-1]
+    resumed = train(tmp_path / "killed", often)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    log = (tmp_path / "killed" / "finder.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("seen") for line in log] == [None, 1.0]  # every second epoch is validated
+
+
+def test_the_checkpoint_of_another_run_is_refused(drawn: Scenes, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=1)
+    finder.fit(drawn, recipe, tmp_path, "one", validate=lambda net: {}, tell=lambda line: None)
+    with pytest.raises(UsageError, match="belongs to a run with another recipe"):
+        finder.fit(drawn, recipe, tmp_path, "another", validate=lambda net: {}, tell=lambda line: None)
+
+
+def test_it_learns(drawn: Scenes, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=10, learning_rate=5e-3, light=0.0)
+    finder.fit(drawn, recipe, tmp_path, "key", validate=lambda net: {}, tell=lambda line: None)
+    lines = [json.loads(line) for line in (tmp_path / "finder.jsonl").read_text().splitlines()]
+    assert lines[-1]["loss_obj"] < 0.7 * lines[0]["loss_obj"]
+    assert lines[-1]["loss_box"] < 0.9 * lines[0]["loss_box"]

@@ -1,0 +1,50 @@
+"""`recipes/face_finder.py` in small: from pictures to a finder that the package reads, with its card."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+import face_sources
+
+pytest.importorskip("torch")
+
+from mien.faces.find import Finder
+
+FILE = Path(__file__).parents[2] / "recipes" / "face_finder.py"
+
+
+@pytest.fixture(scope="module")
+def recipe() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("face_finder", FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["face_finder"] = module  # dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_path: Path) -> None:
+    root = face_sources.write(tmp_path / "data")
+    card = recipe.run(recipe.QUICK, root, None, tmp_path / "work", tmp_path / "out")
+    facts = json.loads(card.read_text())
+    assert facts["training"]["start"] == "random weights"
+    assert facts["training"]["scenes"]["count"] == recipe.QUICK.scenes
+    assert facts["metrics"]["clean"].keys() >= {"recall", "average_precision", "false_faces", "pictures"}
+    assert facts["known_failures"] and "YuNet" in facts["training"]["data"][0]["faces"]
+    log = card.with_name("mien-finder-1.log.jsonl").read_text().splitlines()
+    assert len(log) == facts["training"]["epochs_logged"] == recipe.QUICK.training.epochs
+    assert "average_precision" in json.loads(log[-1])
+    finder = Finder.load(card.with_suffix(".onnx"))
+    assert finder.model_id == "mien-finder@1"
+    assert (finder.size_px, finder.confidence) == (640, facts["find"]["confidence"])
+    assert isinstance(finder.find(Image.new("RGB", (50, 70))), list)
+
+    again = recipe.run(recipe.QUICK, root, None, tmp_path / "work", tmp_path / "out")
+    assert json.loads(again.read_text())["sha256"] == facts["sha256"]  # nothing is left to learn
