@@ -31,8 +31,9 @@ import torch
 from mien.core.preprocess import Preprocess
 from mien.data import biq2021, sfhq
 from mien.data.sample import Sample
-from mien.evaluation.correlation import inside_groups, mae, rmse, srcc, subset_report
+from mien.evaluation.correlation import inside_groups, mae, rmse, srcc
 from mien.evaluation.resampling import bootstrap_pairs, interval
+from mien.evaluation.subsets import subset_report
 from mien.models.judge_net import JudgeNet
 from mien.runtime import cost
 from mien.training import calibrate, probe, student, teacher, views

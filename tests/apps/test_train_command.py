@@ -12,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 pytest.importorskip("torch")
+from mien.apps import train_command
 from mien.apps.cli import app
+from mien.apps.train_command import RunOptions
 from mien.core.errors import MienError, MissingExtraError, UsageError
 from mien.core.weights import sha256_of
 from training.tables import write_table
@@ -143,6 +145,19 @@ def test_a_missing_extra_is_named(folder, monkeypatch, module, extra, verb):
         monkeypatch.setitem(sys.modules, "torch", None)
     message = refused(folder, MissingExtraError, verb, "--data", "labelled")
     assert message == f'mien {verb} needs an extra: pip install "mien[{extra}]"'
+
+
+@pytest.mark.parametrize("verb", ["train", "distill"])
+def test_every_option_that_both_verbs_have_arrives(verb, tmp_path, monkeypatch):
+    given: list[RunOptions] = []
+    monkeypatch.setattr(train_command, f"{verb}_recipe", lambda name, options, *_, **__: given.append(options) or 0)
+    flags = "--lower-is-better --resume --overwrite --bf16 --tensorboard --quick --quiet --data a --data b --dataset d"
+    valued = "--column score=x --out o --epochs 3 --batch 4 --accumulate 2 --learning-rate 0.5 --seed 7 --device cpu"
+    assert mien(tmp_path, verb, *flags.split(), *valued.split(), "--workers", "1", "--save-every", "9").exit_code == 0
+    assert given == [
+        RunOptions((Path("a"), Path("b")), ("d",), ("score=x",), True, Path("o"), True, True, 3, 4, 2, 0.5, 7, True,
+                   "cpu", 1, 9.0, True, True, True)
+    ]  # fmt: skip
 
 
 def test_pseudo_labels_are_a_table_that_train_reads(folder, model):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mien.evaluation.correlation import bootstrap, inside_groups, krcc, mae, plcc, rmse, srcc, subset_report
+from mien.evaluation.correlation import inside_groups, krcc, mae, plcc, rmse, srcc
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -51,20 +51,3 @@ def test_undefined_cases_raise(metric, x, y, message):
 def test_an_undefined_group_is_named():
     with pytest.raises(ValueError, match="group b: one side is constant"):
         inside_groups(srcc, [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 4, 4], ["a", "a", "a", "b", "b", "b"])
-
-
-def test_guessing_the_group_is_worth_nothing_inside_the_groups():
-    rng = np.random.default_rng(0)
-    group = np.repeat(["a", "b"], 200)
-    level = np.where(group == "a", 0.2, 0.8)
-    guess, mos = level + 0.01 * rng.normal(size=400), level + 0.1 * rng.normal(size=400)
-    report = subset_report(guess, mos, group)["srcc"]
-    assert report["pooled"] > 0.7
-    assert abs(report["mean_inside"]) < 0.15
-
-
-def test_the_bootstrap_interval_of_a_mean_matches_its_formula():
-    x = np.random.default_rng(0).normal(size=400)
-    low, high = bootstrap(lambda i: float(x[i].mean()), len(x), draws=4000)
-    half = 1.96 * x.std() / 20
-    assert (low, high) == pytest.approx((x.mean() - half, x.mean() + half), abs=0.1 * half)

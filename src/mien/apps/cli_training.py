@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from mien.apps.train_command import RunOptions
 
 Data = Annotated[
     list[Path] | None,
@@ -67,30 +72,10 @@ def train(
     least. Several GPUs: torchrun --nproc-per-node N -m mien train ... Needs the extra "train", published networks the
     extra "torch", too.
     """
-    from mien.apps.train_command import RunOptions, train_recipe
+    shared = _shared(locals())
+    from mien.apps.train_command import train_recipe
 
-    options = RunOptions(
-        data=tuple(data or ()),
-        dataset=tuple(dataset or ()),
-        columns=tuple(column or ()),
-        lower_is_better=lower_is_better,
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        epochs=epochs,
-        batch=batch,
-        accumulate=accumulate,
-        learning_rate=learning_rate,
-        seed=seed,
-        bf16=bf16,
-        device=device,
-        workers=workers,
-        save_every=save_every,
-        tensorboard=tensorboard,
-        quick=quick,
-        quiet=quiet,
-    )
-    raise typer.Exit(train_recipe(recipe, options, start=start))
+    raise typer.Exit(train_recipe(recipe, shared, start=start))
 
 
 def distill(
@@ -135,31 +120,22 @@ def distill(
     from both, its labels for --u2, the student from all. A run that was stopped goes on with --resume at the step where
     it was. The student's model is DIR/NAME.onnx, with its card.
     """
-    from mien.apps.train_command import RunOptions, distill_recipe
+    shared = _shared(locals())
+    from mien.apps.train_command import distill_recipe
 
-    options = RunOptions(
-        data=tuple(data or ()),
-        dataset=tuple(dataset or ()),
-        columns=tuple(column or ()),
-        lower_is_better=lower_is_better,
-        out=out,
-        resume=resume,
-        overwrite=overwrite,
-        epochs=epochs,
-        batch=batch,
-        accumulate=accumulate,
-        learning_rate=learning_rate,
-        seed=seed,
-        bf16=bf16,
-        device=device,
-        workers=workers,
-        save_every=save_every,
-        tensorboard=tensorboard,
-        quick=quick,
-        quiet=quiet,
-    )
-    code = distill_recipe(recipe, options, u1 or (), u2 or (), teacher=start_teacher, student=start_student)
+    code = distill_recipe(recipe, shared, u1 or (), u2 or (), teacher=start_teacher, student=start_student)
     raise typer.Exit(code)
+
+
+def _shared(given: Mapping[str, Any]) -> RunOptions:
+    """What `train` and `distill` have in common, of all that one of them was given."""
+    from mien.apps.train_command import RunOptions
+
+    values = {**given, "columns": given["column"]}
+    shared: dict[str, Any] = {field.name: values[field.name] for field in fields(RunOptions)}
+    for several in ("data", "dataset", "columns"):
+        shared[several] = tuple(shared[several] or ())
+    return RunOptions(**shared)
 
 
 def pseudo_label(

@@ -123,10 +123,8 @@ def _folders(base: str) -> Iterator[str]:
     while waiting:
         folder = waiting.pop()
         try:
-            status = os.stat(folder or ".")
-            if (status.st_dev, status.st_ino) in visited:
+            if not _is_new(folder or ".", visited):
                 continue
-            visited.add((status.st_dev, status.st_ino))
             with os.scandir(folder or ".") as found:
                 below = [e.name for e in found if not e.name.startswith(".") and _is_folder_entry(e)]
         except OSError:
@@ -145,10 +143,8 @@ def _walk(folder: str) -> Iterator[str]:
             yield path
             continue
         try:
-            status = os.stat(path)
-            if (status.st_dev, status.st_ino) in visited:
+            if not _is_new(path, visited):
                 continue
-            visited.add((status.st_dev, status.st_ino))
             entries = _entries(path)
         except OSError:
             yield path  # cannot be read; its row says why
@@ -156,6 +152,14 @@ def _walk(folder: str) -> Iterator[str]:
         if not entries and _is_picture(path):
             yield path  # a folder named x.jpg
         waiting += reversed(entries)
+
+
+def _is_new(folder: str, visited: set[tuple[int, int]]) -> bool:
+    """Whether this is the first visit to a real folder; notes it. Raises OSError where it cannot be looked at."""
+    status = os.stat(folder)
+    before = len(visited)
+    visited.add((status.st_dev, status.st_ino))
+    return len(visited) > before
 
 
 def _entries(folder: str) -> list[tuple[str, bool]]:

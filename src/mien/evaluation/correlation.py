@@ -1,8 +1,8 @@
-"""SRCC, PLCC, KRCC, RMSE and MAE: pure functions without hidden epsilon, and their bootstrap intervals."""
+"""SRCC, PLCC, KRCC, RMSE and MAE: pure functions without hidden epsilon. Their intervals are in `resampling.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -72,69 +72,6 @@ def inside_groups(
         except ValueError as error:
             raise ValueError(f"group {name}: {error}") from error
     return result
-
-
-def bootstrap(
-    statistic: Callable[[npt.NDArray[np.intp]], float],
-    n: int,
-    *,
-    strata: npt.ArrayLike | None = None,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile interval of any statistic of n rows, rows drawn with replacement, one draw at a time.
-
-    For the metrics of this module `resampling.bootstrap_pairs` gives all draws at once.
-
-    Args:
-        statistic: from (n,) row numbers to a number.
-        n: rows.
-        strata: (n,) names; rows are then drawn inside each stratum, so that its size stays. None = one stratum.
-        draws: resamples.
-        level: coverage of the interval.
-        seed: of the draws.
-
-    Returns:
-        Lower and upper end.
-    """
-    rng = np.random.default_rng(seed)
-    names = np.zeros(n, np.int8) if strata is None else np.asarray(strata)
-    parts = [np.flatnonzero(names == name) for name in np.unique(names)]
-    values = [statistic(np.concatenate([rng.choice(part, len(part)) for part in parts])) for _ in range(draws)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def subset_report(
-    predicted: npt.ArrayLike, mos: npt.ArrayLike, groups: npt.ArrayLike, *, metrics: Mapping[str, Metric] | None = None
-) -> dict[str, dict[str, float | list[float]]]:
-    """Each metric pooled, inside each group and as the mean over groups, with 95 % bootstrap intervals.
-
-    The bootstrap draws rows inside each group.
-
-    Returns:
-        {metric: {"pooled": value, "pooled_ci": [low, high], "mean_inside": ..., "mean_inside_ci": ..., group: ...}}
-    """
-    x, y, g = np.asarray(predicted, np.float64), np.asarray(mos, np.float64), np.asarray(groups)
-    report: dict[str, dict[str, float | list[float]]] = {}
-    for name, metric in (metrics or {"srcc": srcc, "plcc": plcc}).items():
-
-        def pooled(i: npt.NDArray[np.intp], metric: Metric = metric) -> float:
-            return metric(x[i], y[i])
-
-        def mean_inside(i: npt.NDArray[np.intp], metric: Metric = metric) -> float:
-            return float(np.mean(list(inside_groups(metric, x[i], y[i], g[i]).values())))
-
-        everything = np.arange(len(x))
-        report[name] = {
-            "pooled": pooled(everything),
-            "pooled_ci": list(bootstrap(pooled, len(x), strata=g)),
-            "mean_inside": mean_inside(everything),
-            "mean_inside_ci": list(bootstrap(mean_inside, len(x), strata=g)),
-            **inside_groups(metric, x, y, g),
-        }
-    return report
 
 
 def _pearson(x: Array, y: Array) -> float:
