@@ -11,7 +11,7 @@ smaller than a part is smeared over it.
 
 Why not the usual occlusion map: `benchmarks/explain.py` puts a known fault into one region of a picture and counts how
 often each map finds it. Covering or blurring patches of the whole picture does so as often as chance; so does the score
-of the parts, but their attributes do find it.
+of the parts. The attributes of the parts find blur, noise and JPEG blocks, darkness hardly.
 """
 
 from __future__ import annotations
