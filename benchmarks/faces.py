@@ -47,16 +47,17 @@ DEGRADED = [kind for kind in finding.KINDS if kind != "clean"]
 
 @dataclass(frozen=True)
 class Contender:
-    """A finder that is asked for everything, and the confidence that it recommends."""
+    """A finder, and the confidence that it recommends."""
 
     file: Path | None
     name: str
     confidence: float
     threads: int
 
-    def at(self, size_px: int) -> Finder:
-        """Looking at so many pixels."""
-        return Finder.load(self.file, size_px=size_px, confidence=LOWEST, threads=self.threads)
+    def at(self, size_px: int, confidence: float | None = None) -> Finder:
+        """Looking at so many pixels; None: for everything above `LOWEST`."""
+        least = LOWEST if confidence is None else confidence
+        return Finder.load(self.file, size_px=size_px, confidence=least, threads=self.threads)
 
 
 def contender(file: Path | None, threads: int) -> Contender:
@@ -96,7 +97,7 @@ def milliseconds(contenders: Sequence[Contender], sources: Sources, rounds: int)
     times: dict[str, dict[str, float]] = {}
     for size_px in (320, 640):
         shown = [scene(sources, replace(finding.KINDS["clean"], size_px=size_px), (1, i)).picture for i in range(8)]
-        finders = [one.at(size_px) for one in contenders]
+        finders = [one.at(size_px, one.confidence) for one in contenders]
         taken: list[list[float]] = [[] for _ in finders]
         for i in range(rounds + 4):
             for finder, values in zip(finders, taken, strict=True):
@@ -166,9 +167,9 @@ def main() -> None:
     looks = [Finder.load(args.labels or args.yardstick, size_px=size_px).find for size_px in LOOKS_PX]
     held = composites.read(args.data, "val", lambda picture, known: consensus(looks, picture, known))
     pictures = finding.trials(held, args.each, photographs=args.photographs)
-    results = [measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick)]
+    first, second = (measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick))
     print(f"{ours.name} (confidence {ours.confidence}) and {yardstick.name} ({yardstick.confidence}), {args.size} px")
-    print("\n".join(table(*results)))
+    print("\n".join(table(first, second)))
     far = [scene(held, FAR, (2, i)) for i in range(max(1, args.each // 4))]
     sizes = {one.name: by_size(one, far) for one in (ours, yardstick)}
     for name, rows in sizes.items():
@@ -177,12 +178,12 @@ def main() -> None:
     ms = milliseconds((ours, yardstick), held, args.rounds)
     for size_px, values in ms.items():
         print(f"ms at {size_px} px: {values}")
-    kept = targets(*results, ms)
+    kept = targets(first, second, ms)
     for promise, ok in kept.items():
         print(f"{'kept  ' if ok else 'BROKEN'} {promise}")
     if args.json:
         facts = {"machine": platform.machine(), "threads": args.threads, "versions": packages, "size_px": args.size}
-        whole = {**facts, "results": results, "by_size": sizes, "ms": ms, "targets": kept}
+        whole = {**facts, "results": [first, second], "by_size": sizes, "ms": ms, "targets": kept}
         args.json.write_text(json.dumps(whole, indent=2) + "\n")
 
 
