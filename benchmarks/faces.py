@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mien.data import composites
 from mien.data.composites import Scene, Sources, scene
@@ -40,7 +41,7 @@ from mien.faces.find import Finder
 from mien.runtime.model_file import usable_cores
 
 LOWEST = 0.02  #: confidence down to which everything is compared
-FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 384.0))
+FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 384.0), most_faces=8)
 SIZES = (24, 48, 96, 192, 400)  #: px of the face in a picture of 1280, edges of the bins
 DEGRADED = [kind for kind in finding.KINDS if kind != "clean"]
 
@@ -92,22 +93,24 @@ def by_size(one: Contender, far: Sequence[Scene]) -> dict[str, dict[str, float]]
     return result
 
 
-def milliseconds(contenders: Sequence[Contender], sources: Sources, rounds: int) -> dict[str, dict[str, float]]:
-    """Median time to find the faces of one decoded picture of that size, in turns; the first turns only warm up."""
+def milliseconds(ours: Contender, theirs: Contender, sources: Sources, rounds: int) -> dict[str, dict[str, float]]:
+    """Time to find the faces of one decoded picture of that size, in turns: medians, and the median of the ratios."""
     times: dict[str, dict[str, float]] = {}
     for size_px in (320, 640):
         shown = [scene(sources, replace(finding.KINDS["clean"], size_px=size_px), (1, i)).picture for i in range(8)]
-        finders = [one.at(size_px, one.confidence) for one in contenders]
-        taken: list[list[float]] = [[] for _ in finders]
-        for i in range(rounds + 4):
-            for finder, values in zip(finders, taken, strict=True):
-                started = time.perf_counter()
-                finder.find(shown[i % len(shown)])
-                values.append(1e3 * (time.perf_counter() - started))
-        times[str(size_px)] = {
-            one.name: round(statistics.median(values[4:]), 2) for one, values in zip(contenders, taken, strict=True)
-        }
+        finders = [one.at(size_px, one.confidence) for one in (ours, theirs)]
+        taken = np.array([[_one(f, shown[i % len(shown)]) for f in finders] for i in range(rounds + 4)])[4:]
+        first, second = (round(float(v), 2) for v in np.median(taken, 0))
+        ratio = statistics.median((taken[:, 0] / taken[:, 1]).tolist())
+        times[str(size_px)] = {ours.name: first, theirs.name: second, "ratio": round(ratio, 3)}
     return times
+
+
+def _one(finder: Finder, picture: Image.Image) -> float:
+    """Milliseconds for one picture."""
+    started = time.perf_counter()
+    finder.find(picture)
+    return 1e3 * (time.perf_counter() - started)
 
 
 def table(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -140,7 +143,7 @@ def targets(ours: dict[str, Any], theirs: dict[str, Any], ms: dict[str, dict[str
         "recall higher on average over the faults": sum(mine) > sum(yours),
         "fewer false faces without people": a["empty"]["false_faces"] < b["empty"]["false_faces"],
         "landmarks within 5 % of the eye distance on clean faces": a["clean"].get("landmark_error", 1) <= 0.05,
-        "not slower": all(t[ours["name"]] <= t[theirs["name"]] for t in ms.values()),
+        "not slower": all(times["ratio"] <= 1 for times in ms.values()),
     }
 
 
@@ -175,7 +178,7 @@ def main() -> None:
     for name, rows in sizes.items():
         for size_px, values in rows.items():
             print(f"recall by face px in 1280 px, {name} at {size_px}: {values}")
-    ms = milliseconds((ours, yardstick), held, args.rounds)
+    ms = milliseconds(ours, yardstick, held, args.rounds)
     for size_px, values in ms.items():
         print(f"ms at {size_px} px: {values}")
     kept = targets(first, second, ms)
