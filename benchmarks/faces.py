@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from mien.data import composites
 from mien.data.composites import Scene, Sources, scene
@@ -40,23 +41,24 @@ from mien.faces.find import Finder
 from mien.runtime.model_file import usable_cores
 
 LOWEST = 0.02  #: confidence down to which everything is compared
-FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 384.0))
+FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 384.0), most_faces=8)
 SIZES = (24, 48, 96, 192, 400)  #: px of the face in a picture of 1280, edges of the bins
 DEGRADED = [kind for kind in finding.KINDS if kind != "clean"]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A finder that is asked for everything, and the confidence that it recommends."""
+    """A finder, and the confidence that it recommends."""
 
     file: Path | None
     name: str
     confidence: float
     threads: int
 
-    def at(self, size_px: int) -> Finder:
-        """Looking at so many pixels."""
-        return Finder.load(self.file, size_px=size_px, confidence=LOWEST, threads=self.threads)
+    def at(self, size_px: int, confidence: float | None = None) -> Finder:
+        """Looking at so many pixels; None: for everything above `LOWEST`."""
+        least = LOWEST if confidence is None else confidence
+        return Finder.load(self.file, size_px=size_px, confidence=least, threads=self.threads)
 
 
 def contender(file: Path | None, threads: int) -> Contender:
@@ -91,22 +93,24 @@ def by_size(one: Contender, far: Sequence[Scene]) -> dict[str, dict[str, float]]
     return result
 
 
-def milliseconds(contenders: Sequence[Contender], sources: Sources, rounds: int) -> dict[str, dict[str, float]]:
-    """Median time to find the faces of one decoded picture of that size, in turns; the first turns only warm up."""
+def milliseconds(ours: Contender, theirs: Contender, sources: Sources, rounds: int) -> dict[str, dict[str, float]]:
+    """Time to find the faces of one decoded picture of that size, in turns: medians, and the median of the ratios."""
     times: dict[str, dict[str, float]] = {}
     for size_px in (320, 640):
         shown = [scene(sources, replace(finding.KINDS["clean"], size_px=size_px), (1, i)).picture for i in range(8)]
-        finders = [one.at(size_px) for one in contenders]
-        taken: list[list[float]] = [[] for _ in finders]
-        for i in range(rounds + 4):
-            for finder, values in zip(finders, taken, strict=True):
-                started = time.perf_counter()
-                finder.find(shown[i % len(shown)])
-                values.append(1e3 * (time.perf_counter() - started))
-        times[str(size_px)] = {
-            one.name: round(statistics.median(values[4:]), 2) for one, values in zip(contenders, taken, strict=True)
-        }
+        finders = [one.at(size_px, one.confidence) for one in (ours, theirs)]
+        taken = np.array([[_one(f, shown[i % len(shown)]) for f in finders] for i in range(rounds + 4)])[4:]
+        first, second = (round(float(v), 2) for v in np.median(taken, 0))
+        ratio = statistics.median((taken[:, 0] / taken[:, 1]).tolist())
+        times[str(size_px)] = {ours.name: first, theirs.name: second, "ratio": round(ratio, 3)}
     return times
+
+
+def _one(finder: Finder, picture: Image.Image) -> float:
+    """Milliseconds for one picture."""
+    started = time.perf_counter()
+    finder.find(picture)
+    return 1e3 * (time.perf_counter() - started)
 
 
 def table(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -139,7 +143,7 @@ def targets(ours: dict[str, Any], theirs: dict[str, Any], ms: dict[str, dict[str
         "recall higher on average over the faults": sum(mine) > sum(yours),
         "fewer false faces without people": a["empty"]["false_faces"] < b["empty"]["false_faces"],
         "landmarks within 5 % of the eye distance on clean faces": a["clean"].get("landmark_error", 1) <= 0.05,
-        "not slower": all(t[ours["name"]] <= t[theirs["name"]] for t in ms.values()),
+        "not slower": all(times["ratio"] <= 1 for times in ms.values()),
     }
 
 
@@ -166,23 +170,23 @@ def main() -> None:
     looks = [Finder.load(args.labels or args.yardstick, size_px=size_px).find for size_px in LOOKS_PX]
     held = composites.read(args.data, "val", lambda picture, known: consensus(looks, picture, known))
     pictures = finding.trials(held, args.each, photographs=args.photographs)
-    results = [measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick)]
+    first, second = (measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick))
     print(f"{ours.name} (confidence {ours.confidence}) and {yardstick.name} ({yardstick.confidence}), {args.size} px")
-    print("\n".join(table(*results)))
+    print("\n".join(table(first, second)))
     far = [scene(held, FAR, (2, i)) for i in range(max(1, args.each // 4))]
     sizes = {one.name: by_size(one, far) for one in (ours, yardstick)}
     for name, rows in sizes.items():
         for size_px, values in rows.items():
             print(f"recall by face px in 1280 px, {name} at {size_px}: {values}")
-    ms = milliseconds((ours, yardstick), held, args.rounds)
+    ms = milliseconds(ours, yardstick, held, args.rounds)
     for size_px, values in ms.items():
         print(f"ms at {size_px} px: {values}")
-    kept = targets(*results, ms)
+    kept = targets(first, second, ms)
     for promise, ok in kept.items():
         print(f"{'kept  ' if ok else 'BROKEN'} {promise}")
     if args.json:
         facts = {"machine": platform.machine(), "threads": args.threads, "versions": packages, "size_px": args.size}
-        whole = {**facts, "results": results, "by_size": sizes, "ms": ms, "targets": kept}
+        whole = {**facts, "results": [first, second], "by_size": sizes, "ms": ms, "targets": kept}
         args.json.write_text(json.dumps(whole, indent=2) + "\n")
 
 

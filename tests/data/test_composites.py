@@ -155,6 +155,16 @@ def test_faces_of_one_scene_keep_apart(sources: Sources) -> None:
                 assert shared_area(one.box, other.box) < 0.15 * small + 1e-6
 
 
+def test_what_comes_to_lie_in_front_hides_what_was_there(sources: Sources) -> None:
+    faces = tuple(replace(FACE, box=(x, 40.0, x + 40, 80.0)) for x in (0.0, 40.0, 80.0))
+    made = composites.Scene(Image.new("RGB", (128, 128)), faces, (), "composite")
+    mask = Image.new("L", (128, 128))
+    mask.paste(255, (0, 40, 52, 80))  # all of the first, 30 % of the second, nothing of the third
+    after = composites._hidden(made, mask)
+    assert after.faces == faces[2:] and after.ignored == (faces[1].box,)
+    assert composites._hidden(made, Image.new("L", (128, 128))) == made
+
+
 def test_a_cover_changes_the_face_and_not_the_truth(sources: Sources) -> None:
     changed = []
     for i in range(8):

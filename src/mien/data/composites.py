@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from mien.core.errors import UsageError
 from mien.core.types import Face
@@ -236,10 +236,31 @@ def _with_face(made: Scene, sources: Sources, plan: ScenePlan, rng: Generator) -
     place = _place(upright, made, plan, rng)
     if place is None:
         return made
-    picture, face = _pasted(made.picture, cut, place, angle)
+    picture, mask, face = _pasted(made.picture, cut, place, angle)
+    made = _hidden(replace(made, picture=picture), mask)
     if rng.random() < plan.covered_share:
-        picture = _covered(picture, face.box, sources, plan, rng)
-    return replace(made, picture=picture, faces=(*made.faces, face))
+        front, mask = _front(picture, face.box, sources, plan, rng)
+        made = _hidden(replace(made, picture=Image.composite(front, picture, mask)), mask)
+    return replace(made, faces=(*made.faces, face))
+
+
+def _hidden(made: Scene, mask: Image.Image) -> Scene:
+    """What came to lie in front hides faces that were there before: half of one, and it is none any more.
+
+    Args:
+        made: with the picture as it is now.
+        mask: mode L, the size of the picture: where the new thing is.
+    """
+    front = np.asarray(mask, np.float32) / 255
+    faces, ignored = [], list(made.ignored)
+    for face in made.faces:
+        x1, y1, x2, y2 = (round(min(max(v, 0), most)) for v, most in zip(face.box, 2 * mask.size, strict=True))
+        part = float(front[y1:y2, x1:x2].mean()) if x1 < x2 and y1 < y2 else 0.0
+        if part < 0.2:
+            faces.append(face)
+        elif part < 0.5:
+            ignored.append(face.box)
+    return replace(made, faces=tuple(faces), ignored=tuple(ignored))
 
 
 def _cut(seen: Seen, plan: ScenePlan, rng: Generator) -> _Cut:
@@ -307,8 +328,10 @@ def _place(box: Box, made: Scene, plan: ScenePlan, rng: Generator) -> tuple[floa
     return None
 
 
-def _pasted(picture: Image.Image, cut: _Cut, place: tuple[float, float], angle_deg: float) -> tuple[Image.Image, Face]:
-    """The cut turned about the middle of its face, which comes to lie at `place`."""
+def _pasted(
+    picture: Image.Image, cut: _Cut, place: tuple[float, float], angle_deg: float
+) -> tuple[Image.Image, Image.Image, Face]:
+    """The cut turned about the middle of its face, which comes to lie at `place`: picture, mask of the cut, face."""
     x1, y1, x2, y2 = cut.face.box
     middle = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
     t = np.deg2rad(angle_deg)
@@ -319,11 +342,13 @@ def _pasted(picture: Image.Image, cut: _Cut, place: tuple[float, float], angle_d
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
     back = np.column_stack([turn.T, middle - turn.T @ (np.array(place) - low)])  # Pillow asks where a pixel comes from
     how = (size, Image.Transform.AFFINE, back.ravel().tolist(), Image.Resampling.BILINEAR)
-    result = picture.copy()
-    result.paste(cut.picture.transform(*how), (int(low[0]), int(low[1])), cut.mask.transform(*how))
+    result, mask, at = picture.copy(), Image.new("L", picture.size), (int(low[0]), int(low[1]))
+    soft = cut.mask.transform(*how)
+    result.paste(cut.picture.transform(*how), at, soft)
+    mask.paste(soft, at)
     around = tuple(v - m + p for v, m, p in zip(cut.face.box, np.tile(middle, 2), np.tile(place, 2), strict=True))
     points = (np.array(cut.face.landmarks) - middle) @ turn.T + place
-    return result, Face(turned_box(four(around), angle_deg), five(points), 1.0)
+    return result, mask, Face(turned_box(four(around), angle_deg), five(points), 1.0)
 
 
 def _with_piece(picture: Image.Image, sources: Sources, plan: ScenePlan, rng: Generator) -> Image.Image:
@@ -339,20 +364,24 @@ def _with_piece(picture: Image.Image, sources: Sources, plan: ScenePlan, rng: Ge
     return result
 
 
-def _covered(picture: Image.Image, box: Box, sources: Sources, plan: ScenePlan, rng: Generator) -> Image.Image:
-    """Something in front of a part of the face: a piece of another photograph from one side, or an ellipse."""
+def _front(
+    picture: Image.Image, box: Box, sources: Sources, plan: ScenePlan, rng: Generator
+) -> tuple[Image.Image, Image.Image]:
+    """Something in front of a part of a face: a picture, and the mask of where it shows.
+
+    A piece of another photograph or one colour from one side, or an ellipse of one colour inside the box.
+    """
     x1, y1, x2, y2 = box
-    result = picture.copy()
+    w, h = x2 - x1, y2 - y1
+    front, mask = picture.copy(), Image.new("L", picture.size)
     if rng.random() < 0.3:
-        inner = tuple(round(v) for v in (x1, y1, x2, y2))
+        inner = (round(x1), round(y1), round(x2), round(y2))
         strength = float(rng.uniform(0.5, 0.75))  # of its half axes, so 0.2 to 0.44 of the box
-        front = degrade(picture.crop(inner), (Degradation("occlusion", strength),), seed=int(rng.integers(2**32)))
-        result.paste(front, inner[:2])
-        return result
-    part, side = rng.uniform(*plan.covered_part), rng.integers(4)
-    w, h, over = x2 - x1, y2 - y1, rng.uniform(0.1, 0.5)
-    left, top = x1 - over * w, y1 - over * h
-    right, bottom = x2 + over * w, y2 + over * h
+        seen = degrade(picture.crop(inner), (Degradation("occlusion", strength),), seed=int(rng.integers(2**32)))
+        front.paste(seen, inner[:2])
+        return front, ImageChops.difference(front, picture).convert("L").point([0] + [255] * 255)
+    part, side, over = rng.uniform(*plan.covered_part), rng.integers(4), rng.uniform(0.1, 0.5)
+    left, top, right, bottom = x1 - over * w, y1 - over * h, x2 + over * w, y2 + over * h
     if side == 0:
         top = y2 - part * h
     elif side == 1:
@@ -363,11 +392,13 @@ def _covered(picture: Image.Image, box: Box, sources: Sources, plan: ScenePlan, 
         left = x2 - part * w
     size = (max(1, round(right - left)), max(1, round(bottom - top)))
     if rng.random() < 0.4:
-        front = Image.new("RGB", size, tuple(int(v) for v in rng.integers(0, 256, 3)))
+        piece = Image.new("RGB", size, tuple(int(v) for v in rng.integers(0, 256, 3)))
     else:
-        front = _window(_pick(sources.empty, rng).open(), max(size), rng)[0].crop((0, 0, *size))
-    result.paste(front, (round(left), round(top)))
-    return result
+        piece = _window(_pick(sources.empty, rng).open(), max(size), rng)[0].crop((0, 0, *size))
+    at = (round(left), round(top))
+    front.paste(piece, at)
+    mask.paste(255, (*at, at[0] + size[0], at[1] + size[1]))
+    return front, mask
 
 
 # ---- both -----------------------------------------------------------------------------------------------------------

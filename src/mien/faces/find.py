@@ -35,7 +35,7 @@ STRIDES = (8, 16, 32)  #: pixels between the places of each grid
 CONFIDENCE = 0.7  #: of a finder whose card names no other, or that has no card
 SIZE_PX = 640
 NMS_IOU = 0.45
-MOST = 5000  #: places that are looked at; more of them are not faces, but a picture of noise
+MOST = 2000  #: places that are looked at; more of them are not faces, but a picture of noise
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]

@@ -39,7 +39,7 @@ _MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 class FinderRecipe:
     """How the finder is trained; an epoch is one pass over all scenes."""
 
-    epochs: int = 60
+    epochs: int = 40
     batch: int = 32
     window_px: int = 256  #: side of what the network sees, a multiple of 32
     whole_share: float = 0.6  #: of the windows that are cut at the scale of the scene

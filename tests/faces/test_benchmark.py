@@ -1,0 +1,49 @@
+"""`benchmarks/faces.py` in small: two finders side by side, as a table and as JSON."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import face_sources
+from faces import tiny_finder
+
+FILE = Path(__file__).parents[2] / "benchmarks" / "faces.py"
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmark_faces", FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "benchmark_faces", module)  # dataclasses look themselves up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_two_finders_side_by_side(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = face_sources.write(tmp_path / "data")
+    ours = tiny_finder.write(tmp_path / "ours.onnx", card=True)
+    theirs = tiny_finder.write(tmp_path / "theirs.onnx", rgb=False)
+    small = ["--each", "1", "--photographs", "2", "--rounds", "1", "--json", str(tmp_path / "out.json")]
+    command = ["faces.py", "--data", str(root), "--finder", str(ours), "--yardstick", str(theirs), *small]
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.setattr(benchmark, "LOWEST", 0.6)  # half of a coloured picture is red enough for less
+    monkeypatch.setattr(benchmark, "LOOKS_PX", (64,))
+    benchmark.main()
+    told = capsys.readouterr().out
+    facts = json.loads((tmp_path / "out.json").read_text())
+    assert "tiny-finder@7 (confidence 0.4) and theirs.onnx (0.7), 320 px" in told
+    first, second = (result["kinds"] for result in facts["results"])
+    assert first.keys() == second.keys() >= {"clean", "turned", "photographs", "empty"}
+    assert first["clean"]["average_precision"] == second["clean"]["average_precision"]  # the same network, twice
+    assert set(facts["ms"]) == {"320", "640"} and set(facts["by_size"]) == {"tiny-finder@7", "theirs.onnx"}
+    assert facts["targets"]["fewer false faces without people"] is False
+    assert "BROKEN fewer false faces without people" in told
