@@ -41,8 +41,8 @@ from mien.faces.find import Finder
 from mien.runtime.model_file import usable_cores
 
 LOWEST = 0.02  #: confidence down to which everything is compared
-FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 384.0), most_faces=8)
-SIZES = (24, 48, 96, 192, 400)  #: px of the face in a picture of 1280, edges of the bins
+FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 768.0), most_faces=8)
+SIZES = (24, 48, 96, 192, 384, 768)  #: px of the face in a picture of 1280, edges of the bins
 DEGRADED = [kind for kind in finding.KINDS if kind != "clean"]
 
 

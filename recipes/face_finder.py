@@ -32,7 +32,7 @@ from mien.evaluation.detection import Matched, confidence_at
 from mien.faces.find import FOLDER, Finder
 from mien.models.finder_net import FinderNet
 from mien.training import finder, scenes
-from mien.training.finder import FinderRecipe
+from mien.training.finder import FinderRecipe, Windows
 from mien.training.scenes import Scenes
 
 
@@ -57,7 +57,7 @@ class FaceFinder:
 QUICK = FaceFinder(
     plan=ScenePlan(size_px=128, face_px=(24.0, 80.0)),
     scenes=12,
-    training=FinderRecipe(epochs=2, batch=4, window_px=96),
+    training=FinderRecipe(epochs=2, windows=(Windows(px=96, batch=4),)),
     lowest=0.3,
     watched=2,
     measured=2,
