@@ -50,7 +50,7 @@ class Windows:
 class FinderRecipe:
     """How the finder is trained; an epoch is one pass over all scenes."""
 
-    epochs: int = 40
+    epochs: int = 30
     windows: tuple[Windows, ...] = (  # the second is for faces of up to 450 px, and as much work a batch
         Windows(share=0.6),
         Windows(px=448, batch=10, share=0.4, whole_share=0.0, scale=(1.0, 1.8)),
