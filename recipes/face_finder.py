@@ -4,8 +4,8 @@
 
 Data:    BIQ2021 (photographs; where people are in them YuNet has said, see the card) and SFHQ (synthetic faces);
          their val parts are only measured on
-Time:    on one CPU core 40 to 60 ms for a scene, which are rendered once, and half a second for a step, of which an epoch
-         has 860
+Time:    on one CPU core 40 to 60 ms for each scene, which is rendered once, and half a second for each of the 860 steps
+         of an epoch
 Needs:   pip install "mien[train]"; 6.2 GB of disk under --work
 Scenes and epochs that a killed run has finished are not done again; inside an epoch it goes on at its last checkpoint.
 """
