@@ -41,9 +41,9 @@ from mien.faces.find import Finder
 from mien.runtime.model_file import usable_cores
 
 LOWEST = 0.02  #: confidence down to which everything is compared
-FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 384.0), most_faces=8)
-SIZES = (24, 48, 96, 192, 400)  #: px of the face in a picture of 1280, edges of the bins
-DEGRADED = [kind for kind in finding.KINDS if kind != "clean"]
+FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 768.0), most_faces=8)
+SIZES = (24, 48, 96, 192, 384, 768)  #: px of the face in a picture of 1280, edges of the bins
+FAULTS = [kind for kind in finding.KINDS if kind not in ("clean", "large")]
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def table(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 def targets(ours: dict[str, Any], theirs: dict[str, Any], ms: dict[str, dict[str, float]]) -> dict[str, bool]:
     """What the finder promises beside the yardstick, kept or not."""
     a, b = ours["kinds"], theirs["kinds"]
-    mine, yours = ([k[kind]["recall"] for kind in DEGRADED] for k in (a, b))
+    mine, yours = ([k[kind]["recall"] for kind in FAULTS] for k in (a, b))
     return {
         "recall on photographs at least 0.97 of the yardstick's": a["photographs"]["recall"]
         >= 0.97 * b["photographs"]["recall"],

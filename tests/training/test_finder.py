@@ -19,10 +19,11 @@ from mien.data import composites  # noqa: E402
 from mien.data.composites import ScenePlan  # noqa: E402
 from mien.models.finder_net import Answers  # noqa: E402
 from mien.training import finder, scenes  # noqa: E402
-from mien.training.finder import Batch, FinderRecipe, assign, grid, on_ignored, window  # noqa: E402
+from mien.training.finder import Batch, FinderRecipe, Windows, assign, grid, on_ignored, window  # noqa: E402
 from mien.training.scenes import Scenes  # noqa: E402
 
-RECIPE = FinderRecipe(epochs=2, batch=3, window_px=64)
+SMALL = Windows(px=64, batch=3)
+RECIPE = FinderRecipe(epochs=2, windows=(SMALL,))
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +146,10 @@ def test_a_window_carries_pixels_and_truth_alike() -> None:
     for x, y in points.astype(int):
         pixels[y - 2 : y + 2, x - 2 : x + 2] = 250
     marks = np.array([[34, 28, 66, 72]], np.float32), points[None], np.array([False])
-    recipe = replace(RECIPE, whole_share=0.3, light=0.0)
+    windows = replace(SMALL, whole_share=0.3)
     kept = 0
     for seed in range(40):
-        view, (boxes, landmarks, ignored) = window(pixels, marks, recipe, np.random.default_rng(seed))
+        view, (boxes, landmarks, ignored) = window(pixels, marks, windows, np.random.default_rng(seed), light=0.0)
         assert view.shape == (64, 64, 3) and view.dtype == np.uint8
         for box, five, passed in zip(boxes, landmarks, ignored, strict=True):
             inside = np.clip(box, 0, 64)
@@ -161,6 +162,15 @@ def test_a_window_carries_pixels_and_truth_alike() -> None:
                     assert view[row - 1 : row + 1, column - 1 : column + 1].mean() > 90
             assert five[0, 0] < five[1, 0] and five[3, 0] < five[4, 0]  # mirrored, the right eye is on the left again
     assert kept >= 10
+
+
+def test_an_epoch_sees_each_scene_once_in_batches_of_each_size() -> None:
+    recipe = FinderRecipe(windows=(Windows(px=64, batch=3, share=0.5), Windows(px=96, batch=2, share=0.5)))
+    jobs = finder._jobs(50, recipe, 0)
+    assert {(job.windows.px, len(job.picked)) for job in jobs} == {(64, 3), (96, 2)}
+    picked = np.concatenate([job.picked for job in jobs])
+    assert len(set(picked.tolist())) == len(picked) >= 48
+    assert [job.picked.tolist() for job in finder._jobs(50, recipe, 1)] != [job.picked.tolist() for job in jobs]
 
 
 class KilledError(Exception):

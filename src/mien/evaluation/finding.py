@@ -3,6 +3,7 @@
 clean          48 to 160 px, nothing wrong
 blur, motion, dark, noise, jpeg (quality 5 to 15)    the same, seen through one degradation
 tiny           24 to 48 px
+large          160 to 280 px
 turned         by 30 to 90 degrees
 covered        40 to 55 % of it, from one side, or an ellipse
 photographs    of people, with the faces that YuNet saw in the originals (confidence 0.85 and above; other ones are
@@ -50,6 +51,7 @@ KINDS: dict[str, ScenePlan] = {
     "noise": _through("noise", 0.4, 0.9),
     "jpeg": _through("jpeg", 0.62, 0.885),
     "tiny": replace(_CLEAN, face_px=(24.0, 48.0)),
+    "large": replace(_CLEAN, face_px=(160.0, 280.0), most_faces=1),
     "turned": replace(_CLEAN, turned_share=1.0, turned_deg=(30.0, 90.0)),
     "covered": replace(_CLEAN, covered_share=1.0, covered_part=(0.4, 0.55)),
 }

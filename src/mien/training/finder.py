@@ -36,14 +36,25 @@ _MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 
 
 @dataclass(frozen=True)
+class Windows:
+    """What the batches of one kind see of the scenes."""
+
+    px: int = 256  #: side, a multiple of 32
+    batch: int = 32
+    share: float = 1.0  #: of the batches
+    whole_share: float = 0.6  #: of the windows that are cut at the scale of the scene
+    scale: tuple[float, float] = (0.6, 1.6)  #: of the other windows
+
+
+@dataclass(frozen=True)
 class FinderRecipe:
     """How the finder is trained; an epoch is one pass over all scenes."""
 
-    epochs: int = 40
-    batch: int = 32
-    window_px: int = 256  #: side of what the network sees, a multiple of 32
-    whole_share: float = 0.6  #: of the windows that are cut at the scale of the scene
-    scale: tuple[float, float] = (0.6, 1.6)  #: of the other windows
+    epochs: int = 30
+    windows: tuple[Windows, ...] = (  # the second is for faces of up to 450 px, and as much work a batch
+        Windows(share=0.6),
+        Windows(px=448, batch=10, share=0.4, whole_share=0.0, scale=(1.0, 1.8)),
+    )
     light: float = 0.15  #: standard deviation of the logarithm of the gain, a third of it for each channel
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -97,14 +108,13 @@ def fit(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
     )
     optimizer = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = len(scenes) // recipe.batch
     rate = Cosine(recipe.warmup)
     parts = {"net": net, "average": average, "optimizer": optimizer}
     file = work / checkpoint.FILE
     progress = checkpoint.load(file, key, parts) if file.is_file() else Progress()
     while progress.epoch < recipe.epochs:
         started = saved = time.monotonic()
-        before = progress.seconds
+        before, steps = progress.seconds, len(_jobs(len(scenes), recipe, progress.epoch))
         for batch in _batches(scenes, recipe, progress.epoch, progress.step):
             moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
             for group in optimizer.param_groups:
@@ -238,27 +248,46 @@ def on_ignored(boxes: Tensor, is_ignored: Tensor, place: Tensor, stride: Tensor)
 # ---- batches --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One batch: which scenes, and how they are seen."""
+
+    picked: npt.NDArray[np.int64]
+    windows: Windows
+    seed: tuple[int, ...]
+
+
+def _jobs(scenes: int, recipe: FinderRecipe, epoch: int) -> list[_Job]:
+    """All scenes once in random order; the few that fill no batch wait for the next epoch."""
+    rng = np.random.default_rng([recipe.seed, epoch])
+    order = rng.permutation(scenes)
+    shares = np.array([windows.share for windows in recipe.windows])
+    jobs: list[_Job] = []
+    first = 0
+    while True:
+        windows = recipe.windows[int(rng.choice(len(shares), p=shares / shares.sum()))]
+        picked = order[first : first + windows.batch]
+        if len(picked) < windows.batch:
+            return jobs
+        jobs.append(_Job(picked, windows, (recipe.seed, epoch, len(jobs))))
+        first += windows.batch
+
+
 def _batches(scenes: Scenes, recipe: FinderRecipe, epoch: int, first: int) -> Iterator[Batch]:
-    """All scenes once in random order, from batch `first` on; the next batch is read while this one is learned."""
-    order = np.random.default_rng([recipe.seed, epoch]).permutation(len(scenes))
-    chosen = [order[i * recipe.batch : (i + 1) * recipe.batch] for i in range(len(scenes) // recipe.batch)]
+    """The batches of an epoch from number `first` on; the next one is read while this one is learned."""
+    jobs = _jobs(len(scenes), recipe, epoch)[first:]
     with ThreadPoolExecutor(1) as reader:
-        read = [
-            lambda i=i, picked=picked: _read(scenes, picked, recipe, np.random.default_rng([recipe.seed, epoch, i]))
-            for i, picked in enumerate(chosen)
-        ][first:]
-        if not read:
-            return
-        coming = reader.submit(read[0])
-        for job in read[1:]:
-            batch = coming.result()
-            coming = reader.submit(job)
+        coming = [reader.submit(_read, scenes, job, recipe) for job in jobs[:1]]
+        for job in jobs[1:]:
+            batch = coming.pop().result()
+            coming.append(reader.submit(_read, scenes, job, recipe))
             yield batch
-        yield coming.result()
+        yield from (last.result() for last in coming)
 
 
-def _read(scenes: Scenes, picked: npt.NDArray[np.int64], recipe: FinderRecipe, rng: np.random.Generator) -> Batch:
-    views = [window(scenes.pixels[i], scenes.marks(int(i)), recipe, rng) for i in picked]
+def _read(scenes: Scenes, job: _Job, recipe: FinderRecipe) -> Batch:
+    rng = np.random.default_rng(job.seed)
+    views = [window(scenes.pixels[i], scenes.marks(int(i)), job.windows, rng, light=recipe.light) for i in job.picked]
     most = max(1, *(len(marks[0]) for _, marks in views))
     n = len(views)
     boxes = np.zeros((n, most, 4), np.float32)
@@ -272,7 +301,7 @@ def _read(scenes: Scenes, picked: npt.NDArray[np.int64], recipe: FinderRecipe, r
 
 
 def window(
-    pixels: npt.NDArray[np.uint8], marks: Marks, recipe: FinderRecipe, rng: np.random.Generator
+    pixels: npt.NDArray[np.uint8], marks: Marks, windows: Windows, rng: np.random.Generator, *, light: float
 ) -> tuple[npt.NDArray[np.uint8], Marks]:
     """A random window of a scene, and what of its faces is there.
 
@@ -280,8 +309,8 @@ def window(
     and to the right of what a finder is fed.
     """
     boxes, landmarks, ignored = marks
-    side = recipe.window_px
-    scale = 1.0 if rng.random() < recipe.whole_share else float(np.exp(rng.uniform(*np.log(recipe.scale))))
+    side = windows.px
+    scale = 1.0 if rng.random() < windows.whole_share else float(np.exp(rng.uniform(*np.log(windows.scale))))
     wide = round(side / scale)
     low = np.minimum(0, np.array(pixels.shape[:2]) - wide)
     high = np.maximum(0, np.array(pixels.shape[:2]) - wide)
@@ -300,11 +329,11 @@ def window(
     part = (inside[:, 2:] - inside[:, :2]).prod(1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
     there = part > 0.05
     marks = boxes[there], landmarks[there], (ignored | (part < 0.6))[there]
-    return _relit(view, recipe, rng), cast("Marks", marks)
+    return _relit(view, light, rng), cast("Marks", marks)
 
 
-def _relit(view: npt.NDArray[np.uint8], recipe: FinderRecipe, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    gains = np.exp(recipe.light * (rng.normal() + rng.normal(size=3) / 3))
+def _relit(view: npt.NDArray[np.uint8], light: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    gains = np.exp(light * (rng.normal() + rng.normal(size=3) / 3))
     table = np.clip(np.arange(256)[:, None] * gains + 0.5, 0, 255).astype(np.uint8)
     return np.stack([table[view[..., c], c] for c in range(3)], -1)
 
