@@ -101,7 +101,7 @@ def test_the_eight_orientations_get_identical_scores(scorer, tmp_path):
     assert len(set(scores)) == 1
 
 
-def test_reduced_decoding_moves_a_large_portrait_by_less_than_a_point(tmp_path):
+def test_reduced_decoding_moves_a_large_portrait_by_at_most_half_a_point(tmp_path):
     rng = np.random.default_rng(0)
     with Image.open(PORTRAITS / "portrait.jpg") as picture:
         large = np.asarray(picture.resize((2800, 2400), Image.Resampling.LANCZOS), np.int16)
@@ -113,7 +113,7 @@ def test_reduced_decoding_moves_a_large_portrait_by_less_than_a_point(tmp_path):
     reduced = list(mien.Scorer().stream(paths))
     exact = list(mien.Scorer(exact=True).stream(paths))
     assert any(a.raw != b.raw for a, b in zip(reduced, exact, strict=True)), "nothing was reduced: nothing was tested"
-    assert all(abs(a.score - b.score) <= 1 for a, b in zip(reduced, exact, strict=True))
+    assert all(abs(a.score - b.score) <= 0.5 for a, b in zip(reduced, exact, strict=True))
 
 
 def test_two_thousand_broken_files_get_exactly_one_row_each(scorer, tmp_path, capfd):
@@ -161,7 +161,7 @@ class TestCard:
             assert card[field], field
         assert card["training"]["recipe"] == "recipes/embedded_judge.py"
         assert len(card["training"]["data_sha256"]) == 64
-        assert card["training"]["start"] == "random weights"
+        assert card["training"]["start"].endswith("random weights")
 
     def test_its_figures_meet_the_first_edition(self, name):
         card = json.loads((FOLDER / EMBEDDED[name]).with_suffix(".json").read_text())

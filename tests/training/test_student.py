@@ -61,6 +61,29 @@ def test_an_opinion_term_falls_when_predictions_come_closer_and_has_a_gradient(n
     assert far.grad is not None and far.grad.abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("price", "change"), [("rounding_weight", student._rounded), ("mirror_weight", student._mirrored)]
+)
+def test_the_closing_regression_pays_for_steadiness(tmp_path, price, change):
+    net = train(tmp_path)
+    pixels = lesson().views.pixels
+    changed = change(pixels, np.random.default_rng(5))
+
+    def moved(recipe):
+        student.refit_quality(net, [lesson()], recipe)
+        return float((student.predict(net, pixels).quality - student.predict(net, changed).quality).abs().mean())
+
+    loose = replace(RECIPE, ridge=1e-3, steady_every=1)
+    assert moved(replace(loose, **{price: 1e6})) < 0.7 * moved(loose)
+
+
+def test_rounding_changes_single_grey_levels():
+    pixels = np.full((2, 64, 64, 3), 128, np.uint8)
+    change = student._rounded(pixels, np.random.default_rng(0)).astype(int) - 128
+    assert 0 < np.abs(change).mean() < 1
+    assert np.abs(change).max() <= 4
+
+
 def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(tmp_path):
     whole = train(tmp_path / "whole").state_dict()
 

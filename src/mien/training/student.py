@@ -62,6 +62,8 @@ class StudentRecipe:
     ema: float = 0.999
     ridge: float = 100.0  #: of the last layer's closing regression
     rated_weight: float = 3.0  #: of rated views in it
+    rounding_weight: float = 0.0  #: in it, of what another decoder changes; beside the squared error of all views
+    mirror_weight: float = 0.0  #: in it, of mirroring
     seed: int = 1
 
     @property
@@ -176,27 +178,32 @@ def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -
     """Put the least-squares solution into the last layer of `quality`: ridge regression on the frozen embedding.
 
     Gradient steps leave the last layer behind the features that it reads; this is where it was going. Targets are those
-    of `fit`; pictures that people rated count `rated_weight` times.
+    of `fit`; pictures that people rated count `rated_weight` times, and what may not move the quality has its price.
 
     Args:
         net: trained, in evaluation mode; changed in place.
         lessons: what it was trained on.
-        recipe: with the ridge and the weight.
+        recipe: with the ridge and the weights.
 
     Returns:
         The same network.
     """
     d = net.quality.in_features + 1
     gram, moment = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
+    rng = np.random.default_rng(recipe.seed)
+    every = slice(None, None, recipe.steady_every)
     for lesson in lessons:
         target, weight = _refit_targets(lesson, recipe)
         for i in range(0, len(target), 120):
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
-                e = net.embedding(net.maps(torch.from_numpy(np.array(lesson.views.pixels[i : i + 120]))))
-            x = F.pad(e.double(), (0, 1), value=1.0)
+            pixels = np.array(lesson.views.pixels[i : i + 120])
+            x = _embedded(net, pixels)
             w = weight[i : i + 120, None]
             gram += x.T @ (w * x)
             moment += x.T @ (w[:, 0] * target[i : i + 120])
+            for price, changed in ((recipe.rounding_weight, _rounded), (recipe.mirror_weight, _mirrored)):
+                if price:
+                    moved = x[every] - _embedded(net, changed(pixels[every], rng))
+                    gram += price * len(x) / len(moved) * moved.T @ moved
     ridge = torch.full((d,), recipe.ridge, dtype=torch.float64)
     ridge[-1] = 0  # the constant is free
     solution = torch.linalg.solve(gram + torch.diag(ridge), moment).float()
@@ -204,6 +211,27 @@ def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -
         net.quality.weight.copy_(solution[None, :-1])
         net.quality.bias.copy_(solution[-1:])
     return net
+
+
+def _embedded(net: JudgeNet, pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """(n, hidden + 1) float64 of views, the last column 1."""
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
+        e = net.embedding(net.maps(torch.from_numpy(pixels)))
+    return F.pad(e.double(), (0, 1), value=1.0)
+
+
+def _rounded(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """What another decoder, or decoding at another scale, changes: single grey levels, slow waves, a touch of tint."""
+    n, side = pixels.shape[:2]
+    slow = torch.from_numpy(0.35 * rng.standard_normal((n, 3, side // 8, side // 8), np.float32))
+    waves = F.interpolate(slow, size=(side, side), mode="bilinear").permute(0, 2, 3, 1).numpy()
+    tint = 0.15 * rng.standard_normal((n, 1, 1, 3), np.float32)
+    grain = 0.5 * rng.standard_normal(pixels.shape, np.float32)
+    return np.clip(pixels + np.rint(grain + waves + tint), 0, 255).astype(np.uint8)
+
+
+def _mirrored(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def _refit_targets(lesson: Lesson, recipe: StudentRecipe) -> tuple[Tensor, Tensor]:
