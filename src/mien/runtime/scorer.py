@@ -44,7 +44,7 @@ class Scorer:
     Args:
         model: None for the embedded judge, a name of `mien.list_models()`, the path of an .onnx file, or a `Judge`.
         exact: decode large pictures in full instead of at the reduced scale that the network needs; slower. The default
-            moves a score by less than 0.7 points in 95 % of large pictures (`benchmarks/reduced_decoding.py`).
+            moves a score by less than 0.25 points in 95 % of large pictures (`benchmarks/reduced_decoding.py`).
         batch: most pictures for one run of the network, at least 1. Scores do not depend on it.
         threads: decoding threads, and cores for the network; None for all cores that this process may use.
 
