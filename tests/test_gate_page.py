@@ -64,7 +64,7 @@ def test_the_python_runs(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with redirect_stdout(io.StringIO()) as out:
         for block in fenced("python"):
             exec(compile(block, "gate.md", "exec"), {})
-    assert out.getvalue().startswith("False\nscore 22.") and "sharpness 37" in out.getvalue()
+    assert out.getvalue().startswith("False\nscore 24.") and "sharpness 28" in out.getvalue()
 
 
 def test_the_policy_on_the_page_is_one() -> None:

@@ -162,7 +162,7 @@ def test_a_policy_file_and_a_minimum_over_it(mien: Mien) -> None:
 def test_options_reach_the_scorer(mien: Mien) -> None:
     touch("1.jpg")
     mien("1.jpg", "--min", 0, "--model", "x.onnx", "--batch", 3, "--threads", 2)
-    assert FakeScorer.options == {"model": "x.onnx", "batch": 3, "threads": 2}
+    assert FakeScorer.options == {"model": "x.onnx", "exact": False, "batch": 3, "threads": 2}
 
 
 def test_a_list_of_files(mien: Mien) -> None:

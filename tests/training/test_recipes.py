@@ -55,6 +55,8 @@ def test_a_quick_run_gives_a_model_that_scores(name, labels, tmp_path, monkeypat
 def test_full_and_quick_differ_in_size_alone(name):
     full, quick = recipes.recipe(name), recipes.recipe(name, quick=True)
     may_differ = {"network", "views", "preprocess", "order", "epochs", "batch", "ema", "scenes"}
+    if name == "judge-net":
+        may_differ.add("optimizer")  # the few steps of its quick form are larger
     assert full.name == quick.name == name
     a, b = full.settings(), quick.settings()
     assert [f.name for f in fields(full) if f.name not in may_differ and a[f.name] != b[f.name]] == []
