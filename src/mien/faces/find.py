@@ -37,7 +37,7 @@ SIZE_PX = 640
 NMS_IOU = 0.45
 MOST = 2000  #: places that are looked at; more of them are not faces, but a picture of noise
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Pixels = npt.NDArray[np.uint8]
 
 

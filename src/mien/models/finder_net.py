@@ -6,8 +6,8 @@ Weights:  faces/finders/, trained by recipes/face_finder.py from random weights
 Input:    (n, h, w, 3) uint8, RGB, h and w multiples of 32; normalisation is inside
 Output:   for strides 8, 16, 32: see the head of `mien.faces.find`
 
-Plain 3x3 convolutions that reach an eighth of the side in three steps: onnxruntime runs them at several times the
-arithmetic rate of YuNet's depthwise ones at half the side, so three times the weights cost less time.
+Plain 3x3 convolutions that reach an eighth of the side in three steps: they hold three times the weights of YuNet's
+depthwise ones, which work at half the side, and take onnxruntime less time (`benchmarks/faces.py`).
 """
 
 from __future__ import annotations
