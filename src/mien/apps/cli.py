@@ -10,6 +10,18 @@ from typing import Annotated
 import typer
 
 from mien.apps import cli_evaluation, cli_explain, cli_gate, cli_study, cli_training
+from mien.apps.cli_options import (
+    Batch,
+    FilesFrom,
+    Finder,
+    Model,
+    Overwrite,
+    Quiet,
+    RawRange,
+    RowsFile,
+    Threads,
+    Weights,
+)
 from mien.core.errors import MienError
 
 UNEXPECTED = 70  #: exit code of what should not happen (EX_SOFTWARE)
@@ -61,43 +73,28 @@ def score(
             metavar="PATH...", help="Pictures, folders (with all below), quoted globs; - is one picture from stdin."
         ),
     ] = None,
-    files_from: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="Read more paths from FILE (- is stdin), one per line.")
-    ] = None,
+    files_from: FilesFrom = None,
     null: Annotated[bool, typer.Option("--null", "-0", help="--files-from is separated by NUL, not by lines.")] = False,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Checkpoint of the published network that --model names.")
-    ] = None,
-    raw_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="Raw values that become score 0 and 100, if the network has no scale."),
-    ] = None,
+    model: Model = None,
+    weights: Weights = None,
+    raw_range: RawRange = None,
     exact: Annotated[bool, typer.Option("--exact", help="Decode every picture at its full size; slower.")] = False,
     faces: Annotated[
         str, typer.Option(metavar="whole|best|all", help="Judge the whole picture, its largest face, or every face.")
     ] = "whole",
-    finder: Annotated[
-        Path | None, typer.Option(metavar="FILE.onnx", help="Finder of faces; without it the embedded one.")
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together.")] = 8,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Threads; without it what the machine has.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the rows to FILE.csv, FILE.jsonl or FILE.parquet.")
-    ] = None,
+    finder: Finder = None,
+    batch: Batch = 8,
+    threads: Threads = None,
+    out: RowsFile = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with FILE: paths that have a row in it are skipped.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin FILE again, whatever is in it.")] = False,
+    overwrite: Overwrite = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write one self-contained page, worst pictures first.")
     ] = None,
     thumbnails: Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Pictures in the report.")] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score pictures: 0..100, higher is better, one row for every file, or for every face.
 
@@ -261,10 +258,7 @@ def export(
     name: Annotated[str, typer.Argument(help="A published network of 'mien models list'.")],
     weights: Annotated[Path, typer.Option(metavar="FILE", help="The authors' checkpoint, or .safetensors.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE.onnx", help="Without it NAME.onnx.")] = None,
-    raw_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="Raw values that become score 0 and 100, if the network has no scale."),
-    ] = None,
+    raw_range: RawRange = None,
 ) -> None:
     """A published network with its weights as ONNX, for 'mien score --model FILE.onnx' without torch.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")]
+from mien.apps.cli_options import Finder, Model, Quiet, RowsFile
 
 
 def best(
@@ -17,16 +17,12 @@ def best(
     faces: Annotated[
         str, typer.Option(metavar="whole|best", help="Judge the whole picture, or its largest face.")
     ] = "whole",
-    finder: Annotated[
-        Path | None, typer.Option(metavar="FILE.onnx", help="Finder of faces; without it the embedded one.")
-    ] = None,
+    finder: Finder = None,
     model: Model = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the rows to FILE.csv, FILE.jsonl or FILE.parquet.")
-    ] = None,
+    out: RowsFile = None,
     copy_to: Annotated[Path | None, typer.Option(metavar="DIR", help="Copy the picks; nothing is overwritten.")] = None,
     per_person: Annotated[bool, typer.Option("--per-person", hidden=True)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """The best shots of bursts: pictures of one folder that were taken one right after the other.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mien.apps.cli_options import Batch, FilesFrom, Model, Overwrite, Quiet, RawRange, RowsFile, Threads, Weights
+
 _EPILOG = """\b
 Exit codes:
     0  everything passes
@@ -45,28 +47,15 @@ def gate(
     reject: Annotated[
         float, typer.Option(metavar="SHARE", help="--calibrate: share of the pictures that the policy may refuse.")
     ] = 0.1,
-    files_from: Annotated[
-        str | None, typer.Option(metavar="FILE|-", help="Read more paths from FILE (- is stdin), one per line.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the rows to FILE.csv, FILE.jsonl or FILE.parquet.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin FILE again, whatever is in it.")] = False,
-    model: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE.onnx", help="Judge; without it the embedded one.")
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Checkpoint of the published network that --model names.")
-    ] = None,
-    raw_range: Annotated[
-        tuple[float, float] | None,
-        typer.Option(metavar="LOW HIGH", help="Raw values that become score 0 and 100, if the network has no scale."),
-    ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures that go through the network together.")] = 8,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Threads; without it what the machine has.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only errors.")] = False,
+    files_from: FilesFrom = None,
+    out: RowsFile = None,
+    overwrite: Overwrite = False,
+    model: Model = None,
+    weights: Weights = None,
+    raw_range: RawRange = None,
+    batch: Batch = 8,
+    threads: Threads = None,
+    quiet: Quiet = False,
 ) -> None:
     """Say which pictures pass a policy, and why the others fail.
 
