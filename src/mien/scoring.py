@@ -41,7 +41,6 @@ class Scorer:
         threads: int | None = None,
     ) -> None:
         from mien.core.errors import UsageError
-        from mien.faces.scorer import FaceScorer
         from mien.runtime import scorer
 
         if faces not in ("whole", "best", "all"):
@@ -51,6 +50,8 @@ class Scorer:
         if faces == "whole":
             self._scorer = scorer.Scorer(model, exact=exact, batch=batch, threads=threads)
         else:
+            from mien.faces.scorer import FaceScorer
+
             self._scorer = FaceScorer(model, finder=finder, faces=faces, exact=exact, batch=batch, threads=threads)
 
     @property
