@@ -165,7 +165,6 @@ def test_a_box_that_sticks_out_of_the_picture_stays_as_it_was_found(tiny_judge: 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_a_face_that_lies_on_its_side_is_judged_upright(quarters: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The portrait turned by quarter turns: other boxes, the same number."""
-    pytest.importorskip("mien.faces.align", reason="needs the part that sets faces upright")
     monkeypatch.setattr(module, "_crop", REAL_CROP)
 
     class Known:
