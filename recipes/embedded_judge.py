@@ -8,7 +8,8 @@ Each edition begins with the weights of the one before, and the first with rando
     ... --edition 2 --work W3                                               (what ships; W3 may hold the views of W2)
 
 Data:    BIQ2021 (train: opinions; val: only measured on) and SFHQ (synthetic faces, no opinions)
-Time:    on 2 busy CPU cores about 9 min for views, 13 for features, 4 for the teacher, 9 for each epoch of the student;
+Time:    on 2 busy CPU cores about 9 min for views, 13 for features, 10 for the teacher, 24 to 35 for each epoch of
+         edition 2, 5 to 11 for its last layer;
          with glibc, MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 spares torch most of the page faults
 Needs:   pip install "mien[train]"; about 22 GB of disk under --work
 Every stage leaves a file in --work and is skipped when its file is there; a killed run goes on where it was.

@@ -43,9 +43,7 @@ class ViewPlan:
     chain_share: float = 0.4  #: of the ladders that combine two kinds instead of one
     seed: int = 20261120
     kinds: tuple[str, ...] = JUDGE_KINDS  #: of degradation, that ladders draw from
-    enlarged_px: tuple[int, int] | None = (
-        None  #: long side that pictures are enlarged to before ladders, drawn from this
-    )
+    enlarged_px: tuple[int, int] | None = None  #: range of the long side that pictures are enlarged to before ladders
 
     @property
     def per_picture(self) -> int:
