@@ -87,7 +87,7 @@ def auc(values: Floats, inside: npt.NDArray[np.bool_]) -> float:
 
 def occlusion(judge: Judge, picture: Image.Image, cover: Callable[[Image.Image], Image.Image]) -> Floats:
     """(GRID, GRID) points that the score falls by when one place is covered."""
-    square = Image.fromarray(judge.prepare(picture)["image"])
+    square = Image.fromarray(judge.prepare(picture)["image"].round().astype(np.uint8))
     other, side = cover(square), square.width
     squares = [square]
     for y in range(GRID):
@@ -96,7 +96,7 @@ def occlusion(judge: Judge, picture: Image.Image, cover: Callable[[Image.Image],
             left, upper, right, lower = (round(side * v / GRID) for v in (x - 0.25, y - 0.25, x + 1.25, y + 1.25))
             mask.paste(255, (left, upper, right, lower))
             squares.append(Image.composite(other, square, mask.filter(ImageFilter.GaussianBlur(6))))
-    raw = [judge([{"image": np.asarray(each)}])[0].raw or 0.0 for each in squares]
+    raw = [judge([{"image": np.asarray(each, np.float32)}])[0].raw or 0.0 for each in squares]
     return 100.0 * (raw[0] - np.array(raw[1:]).reshape(GRID, GRID))
 
 

@@ -71,7 +71,10 @@ def runner(model: Path) -> Callable[[Pixels], npt.NDArray[np.float32]]:
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(pixels: Pixels) -> npt.NDArray[np.float32]:
-        parts = [session.run(["quality"], {"image": pixels[i : i + 20]})[0] for i in range(0, len(pixels), 20)]
+        parts = [
+            session.run(["quality"], {"image": pixels[i : i + 20].astype(np.float32)})[0]
+            for i in range(0, len(pixels), 20)
+        ]
         return np.concatenate([np.asarray(part) for part in parts])
 
     return run

@@ -238,7 +238,7 @@ def _session(model: Path) -> probe.JudgeViews:
     session = onnxruntime.InferenceSession(model)
 
     def judge(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], ...]:
-        parts = [session.run(None, {"image": pixels[i : i + 50]}) for i in range(0, len(pixels), 50)]
+        parts = [session.run(None, {"image": pixels[i : i + 50].astype(np.float32)}) for i in range(0, len(pixels), 50)]
         quality, spread, attributes = (np.concatenate(column) for column in zip(*parts, strict=True))
         return quality, attributes, spread
 

@@ -57,7 +57,7 @@ def test_scores_do_not_depend_on_batch_or_threads(
 @pytest.mark.parametrize("batch", [1, 2, 8, 32])
 def test_a_full_batch_of_the_network_answers_as_one_by_one(tiny_judge: Path, batch: int) -> None:
     """`stream` takes what is ready; this forces every size of batch through the network."""
-    squares = np.random.default_rng(1).integers(1, 256, (32, 256, 256, 3), dtype=np.uint8)
+    squares = np.random.default_rng(1).integers(1, 256, (32, 256, 256, 3)).astype(np.float32)
     judge = Scorer(tiny_judge, threads=2)._judge
     pictures = [{"image": square} for square in squares]
     alone = [judge([picture])[0] for picture in pictures]

@@ -44,7 +44,7 @@ class _Graph:
         return self.op("Gemm", x, self.random(c_out, c_in, gain=3.0), transB=1)
 
 
-def network(size_px: int, *, seed: int = 0, dtype: int = TensorProto.UINT8, batch: str | int = "n") -> onnx.ModelProto:
+def network(size_px: int, *, seed: int = 0, dtype: int = TensorProto.FLOAT, batch: str | int = "n") -> onnx.ModelProto:
     """Five 3x3 convolutions and three heads. A wholly black picture makes it answer NaN (0/0), no other does."""
     g = _Graph(seed)
     pixels = g.op("Transpose", g.op("Cast", "image", to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
@@ -76,7 +76,7 @@ def write(folder: Path, *, stem: str = "tiny-1", size_px: int = 256, name: str =
         "version": "1",
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "preprocess": {"size_px": size_px, "interpolation": "bilinear", "reducing_gap": 2.0},
+        "preprocess": {"size_px": size_px, "reducing_gap": 2.0},
         "raw_range": [0.0, 1.0],
         "interval": {"level": 0.9, "factor": 1.7},
         "population": {"name": "even numbers", "n": 101, "raw_quantiles": np.linspace(0.2, 0.9, 101).tolist()},

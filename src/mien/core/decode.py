@@ -59,6 +59,11 @@ class Picture:
     box: Box | None = None
     """The part of `pixels` that is the picture, where a reduced size had to be rounded up; None = all of it."""
 
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the original had more pixels."""
+        return self.pixels.size != (self.width, self.height)
+
 
 _PLUGINS = {
     "JPEG": "JpegImagePlugin",

@@ -3,7 +3,7 @@
 Paper:    none; the distillation follows Efficient-FIQA (arXiv 2507.15709), the network is ours
 Code:     written here
 Weights:  runtime/judges/, trained by recipes/embedded_judge.py from random weights
-Input:    (n, s, s, 3) uint8, RGB, the whole picture squashed to a square of 224 px; normalisation is inside
+Input:    (n, s, s, 3) of 0..255, RGB, the whole picture squashed to a square of 224 px; normalisation is inside
 Output:   quality (n,) on the scale of the opinions 0..1, higher is better; spread (n,) > 0, expected absolute error on
           the same scale; attributes (n, 4) in 0..1, 1 = no visible fault, in the order of `core.types.ATTRIBUTES`
 
@@ -91,7 +91,7 @@ class JudgeNet(nn.Module):
         return self.read(self.embedding(self.maps(image)))
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """What each stage sees: (n, s, s, 3) uint8 -> (n, c, s / 4, s / 4), then half the side each."""
+        """What each stage sees: (n, s, s, 3) of 0..255 -> (n, c, s / 4, s / 4), then half the side each."""
         x = self.stem((image.permute(0, 3, 1, 2).float() - 127.5) / 64.0)
         seen = []
         for stage in self.stages:

@@ -1,7 +1,7 @@
 """A judge: one network and the card beside it (`NAME.onnx` + `NAME.json`).
 
-The embedded judge takes "image", (n, S, S, 3) uint8 RGB, and answers with "quality" (n,) on its training scale,
-"spread" (n,) the scale of its own error, and "attributes" (n, 4) in 0..100, in the order of
+The embedded judge takes "image", (n, S, S, 3) float32 RGB of 0..255, and answers with "quality" (n,) on its training
+scale, "spread" (n,) the scale of its own error, and "attributes" (n, 4) in 0..100, in the order of
 `mien.core.types.ATTRIBUTES`. A published network that `mien export` wrote takes (n, v, 3, h, w) float32 for each of
 its inputs, v views of n pictures, and answers with "quality" alone; what it cannot say stays empty in the row. The card
 says how to prepare a picture and how to read the answers; the file is refused when it is not the one that the card
@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ import onnxruntime as ort
 from PIL import Image
 
 from mien.core.errors import ModelError, UsageError
-from mien.core.preprocess import Interpolation, Preprocess
+from mien.core.preprocess import Preprocess
 from mien.core.types import Score, Status
 from mien.core.views import Box, ViewPreprocess
 from mien.runtime.model_file import field, open_session, read_card, read_network, usable_cores
@@ -223,8 +223,7 @@ def _preprocess_of(facts: Mapping[str, Any], path: Path) -> Preprocess | ViewPre
         if "inputs" in values:
             return ViewPreprocess.from_dict(values)
         preprocess = Preprocess(**values)
-        known = preprocess.size_px > 0 and preprocess.reducing_gap >= 1
-        if known and preprocess.interpolation in get_args(Interpolation):
+        if preprocess.size_px > 0 and preprocess.reducing_gap >= 1:
             return preprocess
     except (TypeError, UsageError):  # a field that this release does not have, or a value of another type
         pass
@@ -262,10 +261,10 @@ def _check_square(session: ort.InferenceSession, size_px: int, path: Path) -> No
     inputs = {i.name: (i.type, i.shape[1:]) for i in session.get_inputs()}
     outputs = {o.name for o in session.get_outputs()}
     free_batch = not isinstance(session.get_inputs()[0].shape[0], int)
-    wanted = {"image": ("tensor(uint8)", [size_px, size_px, 3])}
+    wanted = {"image": ("tensor(float)", [size_px, size_px, 3])}
     if inputs != wanted or not free_batch or not outputs.issuperset(_OUTPUTS):
         raise ModelError(
-            f"{path.name} is no judge: wanted one input image uint8 (n, {size_px}, {size_px}, 3) and the outputs "
+            f"{path.name} is no judge: wanted one input image float32 (n, {size_px}, {size_px}, 3) and the outputs "
             f"{', '.join(_OUTPUTS)}; found {inputs} and {sorted(outputs)}. Export it again"
         )
 

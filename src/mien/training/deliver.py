@@ -133,13 +133,13 @@ class _Square(nn.Module):
         self.net, self._judge = net, recipe.judge
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """(n, s, s, 3) uint8 -> quality (n,), spread (n,), attributes (n, 4) in 0..100."""
+        """(n, s, s, 3) of 0..255 -> quality (n,), spread (n,), attributes (n, 4) in 0..100."""
         answers = self._judge(self.net, {"image": image})
         return tuple(answers[name] for name in SQUARE_OUTPUTS)
 
 
 def _write_square(recipe: Recipe, net: nn.Module, out: Path, preprocess: Preprocess) -> None:
-    example = torch.zeros((2, preprocess.size_px, preprocess.size_px, 3), dtype=torch.uint8)
+    example = torch.zeros((2, preprocess.size_px, preprocess.size_px, 3))
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the exporter warns of constants that it folds
         torch.onnx.export(

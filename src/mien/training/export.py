@@ -20,7 +20,7 @@ class _Deployed(nn.Module):
         self.net = net
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """uint8 views -> quality (n,), spread (n,), attributes (n, 4) in 0..100."""
+        """(n, s, s, 3) of 0..255 -> quality (n,), spread (n,), attributes (n, 4) in 0..100."""
         out = self.net(image)
         return out.quality, out.spread, 100 * out.attributes
 
@@ -33,7 +33,7 @@ def export(net: JudgeNet, out: Path, size_px: int) -> None:
         out: file to write, suffix .onnx.
         size_px: side of the square that the network reads.
     """
-    example = torch.zeros((1, size_px, size_px, 3), dtype=torch.uint8)
+    example = torch.zeros((1, size_px, size_px, 3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs one more dependency
         torch.onnx.export(
