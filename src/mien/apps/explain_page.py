@@ -6,17 +6,14 @@ The content security policy of the page allows nothing but its own style and the
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
-from importlib.resources import files
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from mien.apps.explain_draw import DEEPEST, Layer, colours, fitted, foremost, layers, pale, placed, weakest
+from mien.apps.page import safe, template
 from mien.apps.report import LOW_ATTRIBUTE
 from mien.core.types import Score
 from mien.runtime.explain import Explanation
@@ -30,18 +27,8 @@ def page(why: Explanation, picture: Image.Image, faces: Sequence[Score], title: 
     shown, small = layers(why), fitted(picture, _WIDEST_PX, _TALLEST_PX)
     body = "\n".join(_body(why, shown, small, faces, title, notes))
     shape = {"width": str(small.width), "aspect": f"{small.width / small.height:.4f}"}
-    return _filled({"title": _e(title), "switch-rules": _rules(shown), **shape}, body)
-
-
-def _filled(values: Mapping[str, str], body: str) -> str:
-    """The template with its places filled, and the hash by which its policy knows its style."""
-    html = (files("mien.apps") / "explain.html").read_text(encoding="utf-8").replace("\r\n", "\n")
-    before, after = html.split("{{body}}")
-    for name, value in values.items():
-        before = before.replace(f"{{{{{name}}}}}", value)
-    (style,) = re.findall("<style>(.*?)</style>", before, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return before.replace("{{style-hash}}", f"sha256-{digest}") + body + after
+    before, after = template("explain.html", "body", {"title": safe(title), "switch-rules": _rules(shown), **shape})
+    return before + body + after
 
 
 def _rules(shown: Sequence[Layer]) -> str:
@@ -49,10 +36,6 @@ def _rules(shown: Sequence[Layer]) -> str:
     return "\n".join(
         f"main:has(#show-{layer.name}:checked) :is(.pale, .{layer.name}) {{ visibility: visible; }}" for layer in shown
     )
-
-
-def _e(text: object) -> str:
-    return escape(str(text), quote=True)
 
 
 def _body(
@@ -63,14 +46,14 @@ def _body(
     title: str,
     notes: Sequence[str],
 ) -> Iterator[str]:
-    yield f"<h1>{_e(title)}</h1><main>"
+    yield f"<h1>{safe(title)}</h1><main>"
     yield from _switches(shown)
     yield "<figure><div class='stage'>"
-    yield f"<img src='{_webp(small)}' alt='{_e(title)}'><img class='over pale' src='{_webp(pale(small))}' alt=''>"
+    yield f"<img src='{_webp(small)}' alt='{safe(title)}'><img class='over pale' src='{_webp(pale(small))}' alt=''>"
     yield from (f"<img class='over {layer.name}' src='{_map(layer, small)}' alt=''>" for layer in shown)
     yield from _frames(faces, small.size)
     yield "</div><figcaption class='captions'>"
-    yield from (f"<p class='words {layer.name}'>{_e(_sentence(layer))}</p>" for layer in shown)
+    yield from (f"<p class='words {layer.name}'>{safe(_sentence(layer))}</p>" for layer in shown)
     yield "</figcaption></figure><aside>"
     yield from _score(why.score)
     yield from _attributes(why, shown)
@@ -85,7 +68,7 @@ def _switches(shown: Sequence[Layer]) -> Iterator[str]:
     choices = [("picture", "Picture"), *((layer.name, layer.name.capitalize()) for layer in shown)]
     for name, label in choices:
         on = " checked" if name == first else ""
-        yield f"<label><input type='radio' name='show' id='show-{name}'{on}>{_e(label)}</label>"
+        yield f"<label><input type='radio' name='show' id='show-{name}'{on}>{safe(label)}</label>"
     yield "</div>"
 
 
@@ -112,14 +95,14 @@ def _score(row: Score) -> Iterator[str]:
         lines.append(f"90 % interval {row.score_lo:.0f} to {row.score_hi:.0f}")
     if row.percentile is not None:
         lines.append(f"better than {row.percentile:.0f} % of the reference pictures")
-    yield f"<div class='score'><b>{row.score:.0f}</b><span class='quiet'>{'<br>'.join(map(_e, lines))}</span></div>"
+    yield f"<div class='score'><b>{row.score:.0f}</b><span class='quiet'>{'<br>'.join(map(safe, lines))}</span></div>"
 
 
 def _attributes(why: Explanation, shown: Sequence[Layer]) -> Iterator[str]:
     for layer in shown[1:]:
         value = getattr(why.score, layer.name)
         low = " low" if value < LOW_ATTRIBUTE else ""
-        yield f"<div class='bar{low}'><span>{_e(layer.name.capitalize())}</span><span>{value:.0f}</span>"
+        yield f"<div class='bar{low}'><span>{safe(layer.name.capitalize())}</span><span>{value:.0f}</span>"
         yield "<svg viewBox='0 0 100 5' preserveAspectRatio='none' aria-hidden='true'>"
         yield f"<rect class='track' width='100' height='5'/><rect class='fill' width='{value:.1f}' height='5'/>"
         yield "</svg></div>"
@@ -131,7 +114,7 @@ def _faces(faces: Sequence[Score]) -> Iterator[str]:
     yield "<h2>Faces, each judged by itself</h2><table><tr><th>Face</th><th>Score</th><th>Lowest attribute</th></tr>"
     for row in faces:
         score = "" if row.score is None else f"{row.score:.0f}"
-        yield f"<tr><td>{(row.face_index or 0) + 1}</td><td>{score}</td><td>{_e(weakest(row))}</td></tr>"
+        yield f"<tr><td>{(row.face_index or 0) + 1}</td><td>{score}</td><td>{safe(weakest(row))}</td></tr>"
     yield "</table>"
 
 
@@ -141,7 +124,7 @@ def _legend(notes: Sequence[str]) -> Iterator[str]:
     yield f"<img class='ramp' src='{_png(ramp)}' alt=''>"
     yield f"<div class='ticks'><span>0</span><span>-{DEEPEST / 2:.0f}</span><span>-{DEEPEST:.0f} points</span></div>"
     yield "<p class='small'>Of the score: points below the whole picture. Of an attribute: points below 100.</p>"
-    yield from (f"<p class='small'>{_e(note)}</p>" for note in notes)
+    yield from (f"<p class='small'>{safe(note)}</p>" for note in notes)
 
 
 def _map(layer: Layer, picture: Image.Image) -> str:

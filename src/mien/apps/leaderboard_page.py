@@ -5,13 +5,8 @@ There is no script on the page, and its content security policy allows nothing b
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from html import escape
-from importlib.resources import files
 
 from mien.apps.leaderboard import Standings, count, seconds
 from mien.apps.leaderboard_plots import (
@@ -32,6 +27,7 @@ from mien.apps.leaderboard_plots import (
     scatter,
     strip_plot,
 )
+from mien.apps.page import safe, template
 from mien.apps.plots import Axis, dot, svg
 from mien.evaluation.leaderboard import Row, beside, reference_cost
 from mien.evaluation.protocol import Cost, Reference
@@ -42,15 +38,8 @@ _BAR = 160.0  #: px, width of the bars in the table
 
 def page(standings: Standings) -> str:
     """The whole page."""
-    template = (files("mien.apps") / "leaderboard.html").read_text(encoding="utf-8").replace("\r\n", "\n")
-    (style,) = re.findall("<style>(.*?)</style>", template, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    before, after = template.replace("{{style-hash}}", f"sha256-{digest}").split("{{body}}")
-    return before.replace("{{title}}", _e(standings.title)) + "\n".join(_body(standings)) + after
-
-
-def _e(text: object) -> str:
-    return escape(str(text), quote=True)
+    before, after = template("leaderboard.html", "body", {"title": safe(standings.title)})
+    return before + "\n".join(_body(standings)) + after
 
 
 def _body(s: Standings) -> Iterator[str]:
@@ -74,10 +63,10 @@ def _header(s: Standings) -> Iterator[str]:
     figures.append((f"best {_named(board.metric)}", _value(board.rows[0].value), ""))
     figures.append(("protocol", f"{board.protocol.name}: {board.protocol.title}", "small"))
     figures.append(("written", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"), "small"))
-    yield f"<header><h1>{_e(s.title)}</h1><dl class='figures'>"
-    yield from (f"<div class='{css}'><dt>{_e(k)}</dt><dd>{_e(v)}</dd></div>" for k, v, css in figures)
+    yield f"<header><h1>{safe(s.title)}</h1><dl class='figures'>"
+    yield from (f"<div class='{css}'><dt>{safe(k)}</dt><dd>{safe(v)}</dd></div>" for k, v, css in figures)
     yield "</dl>"
-    yield from (f"<p class='note'>{_e(note)}</p>" for note in board.notes)
+    yield from (f"<p class='note'>{safe(note)}</p>" for note in board.notes)
     yield "</header>"
 
 
@@ -91,7 +80,7 @@ def _ranking(s: Standings) -> Iterator[str]:
     others = [metric for metric in board.protocol.columns if metric != board.metric]
     level = f"{100 * board.rows[0].entry.result.level:g} %"
     yield "<section><h2>Ranking</h2>"
-    yield f"<p class='quiet'>By {_e(_named(board.metric))}, {direction(board.metric)}. {_e(_explained(s))}</p>"
+    yield f"<p class='quiet'>By {safe(_named(board.metric))}, {direction(board.metric)}. {safe(_explained(s))}</p>"
     yield "<div class='wide' tabindex='0' role='region' aria-label='Ranking'><table><thead><tr><th scope='col'></th>"
     yield "<th scope='col'>Submission</th>"
     heads = [_named(board.metric), "", f"{level} interval"]
@@ -100,7 +89,7 @@ def _ranking(s: Standings) -> Iterator[str]:
     heads += [_named(metric) for metric in others]
     heads += [{"macs": "MACs", "parameters": "Parameters", "seconds": "Time"}[kind] for kind in costs]
     left = {"", f"{level} interval", "Groups"}
-    yield "".join(f"<th scope='col'{'' if h in left else _NUMBER}>{_e(h)}</th>" for h in heads)
+    yield "".join(f"<th scope='col'{'' if h in left else _NUMBER}>{safe(h)}</th>" for h in heads)
     yield "</tr></thead><tbody>"
     merged = beside(board, s.references) if s.interleaved else list(board.rows)
     for line in merged:
@@ -110,7 +99,9 @@ def _ranking(s: Standings) -> Iterator[str]:
         yield from _tables(s, axis, others, len(heads) + 2)
     yield "</table></div>"
     notes = [r for r in s.references if r.note]
-    yield "".join(f"<p class='quiet'>{_e(r.name)}, {_e(r.table)}: {_e(r.note)}.</p>" for r in notes) + "</section>"
+    yield (
+        "".join(f"<p class='quiet'>{safe(r.name)}, {safe(r.table)}: {safe(r.note)}.</p>" for r in notes) + "</section>"
+    )
 
 
 _NUMBER = " class='number'"
@@ -119,7 +110,7 @@ _NUMBER = " class='number'"
 def _row(s: Standings, row: Row, axis: Axis, others: Sequence[str]) -> str:
     result = row.entry.result
     cells = [
-        f"<td class='rank number'>{row.rank}</td><th scope='row'>{_e(row.name)}</th>",
+        f"<td class='rank number'>{row.rank}</td><th scope='row'>{safe(row.name)}</th>",
         f"<td class='number main'>{_value(row.value)}</td><td class='bar'>{interval_cell(result.main, axis)}</td>",
         f"<td class='ends'>{_ends(result.main)}</td>",
     ]
@@ -133,7 +124,7 @@ def _row(s: Standings, row: Row, axis: Axis, others: Sequence[str]) -> str:
 def _reference(s: Standings, reference: Reference, axis: Axis, others: Sequence[str]) -> str:
     value = reference.values.get(s.board.metric)
     cells = [
-        f"<td></td><th scope='row'>{_e(reference.name)}<span class='tag'>published</span></th>",
+        f"<td></td><th scope='row'>{safe(reference.name)}<span class='tag'>published</span></th>",
         f"<td class='number main'>{'' if value is None else _value(value)}</td>",
         f"<td class='bar'>{'' if value is None else published_cell(value, axis)}</td><td></td>",
     ]
@@ -148,7 +139,8 @@ def _tables(s: Standings, axis: Axis, others: Sequence[str], width: int) -> Iter
     """The published tables below the ranking: they were made on other labels unless the reader knows better."""
     for table in dict.fromkeys(reference.table for reference in s.references):
         yield f"<tbody class='published'><tr class='head'><th colspan='{width}' scope='rowgroup'>"
-        yield f"Published: {_e(table)} ({_e(s.board.protocol.paper)}). Comparable only on the same labels.</th></tr>"
+        yield f"Published: {safe(table)} ({safe(s.board.protocol.paper)}). "
+        yield "Comparable only on the same labels.</th></tr>"
         yield from (_reference(s, r, axis, others) for r in s.references if r.table == table)
         yield "</tbody>"
 
@@ -158,7 +150,7 @@ def _letters(s: Standings, row: Row) -> str:
     best = set(s.board.rows[0].letters)
     slots = list(dict.fromkeys(letter for other in s.board.rows for letter in other.letters))
     words = "".join(letter if letter in row.letters else " " * len(letter) for letter in slots)
-    return f"<span class='letters{' best' * bool(best & set(row.letters))}'>{_e(words)}</span>"
+    return f"<span class='letters{' best' * bool(best & set(row.letters))}'>{safe(words)}</span>"
 
 
 def _places(row: Row) -> str:
@@ -182,8 +174,8 @@ def _cost_cell(s: Standings, cost: Cost, kind: str) -> str:
     broken = budget and any(v.ok is False and v.what.lower().startswith(kind[:4]) for v in budget.check(cost))
     shown = seconds(value) if kind == "seconds" else count(value)
     if broken:
-        return f"<td class='number over' title='over the limit of the challenge'>{_e(shown)} ▲</td>"
-    return f"<td class='number'>{_e(shown)}</td>"
+        return f"<td class='number over' title='over the limit of the challenge'>{safe(shown)} ▲</td>"
+    return f"<td class='number'>{safe(shown)}</td>"
 
 
 def _explained(s: Standings) -> str:
@@ -210,8 +202,8 @@ def _groups(s: Standings) -> Iterator[str]:
     if metric is None:
         return
     group = s.board.protocol.group or "group"
-    yield f"<section><h2>Every {_e(group)}</h2><p class='quiet'>{_e(_named(metric))} inside each {_e(group)}, one "
-    yield f"point each; a {_e(group)} has the same height on every line. The stroke is the total, the bar its "
+    yield f"<section><h2>Every {safe(group)}</h2><p class='quiet'>{safe(_named(metric))} inside each {safe(group)}, "
+    yield f"one point each; a {safe(group)} has the same height on every line. The stroke is the total, the bar its "
     yield "interval.</p>"
     yield f"<div class='wide strip' tabindex='0' role='region' aria-label='Groups'>{strip_plot(s.board, metric)}</div>"
     yield "</section>"
@@ -226,7 +218,7 @@ def _cost(s: Standings) -> Iterator[str]:
     tables = list(dict.fromkeys(r.table for r in s.references if s.board.metric in r.values))
     for i, table in enumerate(tables):
         mark = svg(14, 14, "", dot(7, 7, 4, "hollow", shape=SHAPES[i % len(SHAPES)]))
-        yield f"<span>{mark}{_e(table)}</span>"
+        yield f"<span>{mark}{safe(table)}</span>"
     yield "</div><div class='panels'>" + "".join(f"<figure>{plot}</figure>" for plot in plots) + "</div></section>"
 
 
@@ -241,7 +233,7 @@ def _agreement(s: Standings) -> Iterator[str]:
     if pools and s.groups is not None:
         points = {name: centred(p, s.groups) for name, p in points.items()}
     axis = label_axis(points.values())
-    group = _e(s.board.protocol.group or "group")
+    group = safe(s.board.protocol.group or "group")
     what = f"Both as the distance from the mean of their {group}, for values compare only inside one. " if pools else ""
     n = len(points[rows[0].name].labels)
     thin = f"{SHOWN_POINTS} of {n:,} points are drawn. " if n > SHOWN_POINTS else ""
@@ -249,7 +241,7 @@ def _agreement(s: Standings) -> Iterator[str]:
     yield f"{what}{thin}The line is a logistic of four parameters through all points, for the eye only.</p>"
     yield "<div class='cells'>"
     for row in rows:
-        caption = f"<h3>{row.rank}  {_e(row.name)}</h3><span>{_e(headline(row.entry.result))}</span>"
+        caption = f"<h3>{row.rank}  {safe(row.name)}</h3><span>{safe(headline(row.entry.result))}</span>"
         yield f"<figure><figcaption>{caption}</figcaption>{scatter(row, points[row.name], axis)}</figure>"
     yield "</div>"
     if len(s.board.rows) > len(rows):
@@ -265,7 +257,7 @@ def _curves(s: Standings) -> Iterator[str]:
     yield "<div class='cells'>"
     for row, plot in drawn:
         if plot:
-            yield f"<figure><figcaption><h3>{row.rank}  {_e(row.name)}</h3></figcaption>{plot}</figure>"
+            yield f"<figure><figcaption><h3>{row.rank}  {safe(row.name)}</h3></figcaption>{plot}</figure>"
     yield "</div></section>"
 
 
@@ -277,7 +269,7 @@ def _refused(s: Standings) -> Iterator[str]:
         return
     yield f"<section><h2>Not ranked: {len(s.refused):,}</h2><table class='refused'><thead><tr><th scope='col'>"
     yield "Submission</th><th scope='col'>Reason</th></tr></thead><tbody>"
-    yield from (f"<tr><td>{_e(name)}</td><td>{_e(reason)}</td></tr>" for name, reason in s.refused)
+    yield from (f"<tr><td>{safe(name)}</td><td>{safe(reason)}</td></tr>" for name, reason in s.refused)
     yield "</tbody></table></section>"
 
 
@@ -296,7 +288,7 @@ def _small_print(s: Standings) -> Iterator[str]:
     if protocol.budget:
         facts.append(("Budget", protocol.budget.counting))
     facts += [(f"Open in the source: {u.question}", u.reading) for u in protocol.unknowns]
-    yield "".join(f"<li><b>{_e(k)}.</b> {_e(v)}</li>" for k, v in facts)
+    yield "".join(f"<li><b>{safe(k)}.</b> {safe(v)}</li>" for k, v in facts)
     yield "</ul></section>"
 
 

@@ -7,7 +7,6 @@ place for the data. Nothing on it is loaded from elsewhere, and its content secu
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import os
@@ -18,12 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from mien.apps.page import template
 from mien.core.decode import decode
 from mien.core.errors import UnreadableImageError
 from mien.core.rows import tidy
@@ -67,7 +66,7 @@ def write_report(
         tally.add(row)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    before, after = _template()
+    before, after = template("report.html", "data")
     temporary = out.with_name(f".mien-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("x", encoding="utf-8", newline="\n") as page:
@@ -220,14 +219,3 @@ def _thumbnail(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     bare.save(buffer, "WEBP", **_WEBP)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _template() -> tuple[str, str]:
-    """The page before and after its data, with the hashes by which its policy knows its own style and script."""
-    page = (files("mien.apps") / "report.html").read_text(encoding="utf-8").replace("\r\n", "\n")
-    for tag in ("style", "script"):
-        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
-        page = page.replace(f"{{{{{tag}-hash}}}}", f"sha256-{digest}")
-    before, after = page.split("{{data}}")
-    return before, after

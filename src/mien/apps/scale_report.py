@@ -5,19 +5,15 @@ There is no script on the page, and its content security policy allows nothing b
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
+from mien.apps.page import safe, template
 from mien.apps.plots import Axis, bottom_axis, dot, left_axis, line, short, spanning, svg, text
 from mien.apps.scale_command import typical_half_width, votes_of
 from mien.subjective.observers import INSPECT
@@ -75,15 +71,8 @@ class Study:
 
 def page(study: Study) -> str:
     """The whole page."""
-    template = (files("mien.apps") / "scale_report.html").read_text(encoding="utf-8").replace("\r\n", "\n")
-    (style,) = re.findall("<style>(.*?)</style>", template, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    before, after = template.replace("{{style-hash}}", f"sha256-{digest}").split("{{body}}")
-    return before.replace("{{title}}", _e(study.title)) + "\n".join(_body(study)) + after
-
-
-def _e(words: object) -> str:
-    return escape(str(words), quote=True)
+    before, after = template("scale_report.html", "body", {"title": safe(study.title)})
+    return before + "\n".join(_body(study)) + after
 
 
 def _body(study: Study) -> Iterator[str]:
@@ -111,8 +100,8 @@ def _header(study: Study) -> Iterator[str]:
     figures += _agreement(study)
     figures.append(("method", _METHODS[study.first.method], "small"))
     figures.append(("written", datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"), "small"))
-    yield f"<header><h1>{_e(study.title)}</h1><dl class='figures'>"
-    yield from (f"<div class='{css}'><dt>{_e(k)}</dt><dd>{_e(v)}</dd></div>" for k, v, css in figures)
+    yield f"<header><h1>{safe(study.title)}</h1><dl class='figures'>"
+    yield from (f"<div class='{css}'><dt>{safe(k)}</dt><dd>{safe(v)}</dd></div>" for k, v, css in figures)
     yield "</dl>"
     told: dict[str, list[str]] = {}
     for name, scale in study.scales.items():
@@ -120,7 +109,7 @@ def _header(study: Study) -> Iterator[str]:
             told.setdefault(note, []).append(name)
     for note, names in told.items():
         where = f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: " if len(study.all) > 1 else ""
-        yield f"<p class='note'>{_e(where + note)}</p>"
+        yield f"<p class='note'>{safe(where + note)}</p>"
     yield "</header>"
 
 
@@ -138,8 +127,8 @@ def _agreement(study: Study) -> list[tuple[str, str, str]]:
 
 
 def _scores(study: Study) -> Iterator[str]:
-    yield f"<section><h2>Scores</h2><p class='quiet'>Unit: {_e(study.first.unit)}. The bar is the interval "
-    yield f"({_e(study.first.intervals)}). "
+    yield f"<section><h2>Scores</h2><p class='quiet'>Unit: {safe(study.first.unit)}. The bar is the interval "
+    yield f"({safe(study.first.intervals)}). "
     if sum(len(s.items) for s in study.all) <= NAMED_ITEMS:
         yield from _with_names(study)
         return
@@ -178,8 +167,8 @@ def _heading(name: str, scale: Scale, more: str = "") -> str:
     about = (
         f"{len(scale.items):,} items, {votes_of(scale):,} votes{'' if half is None else f', typically ± {half:.2g}'}"
     )
-    lines = "".join(f"<span>{_e(words)}</span>" for words in (about, more) if words)
-    return f"<figcaption><h3>{_e(name)}</h3>{lines}</figcaption>"
+    lines = "".join(f"<span>{safe(words)}</span>" for words in (about, more) if words)
+    return f"<figcaption><h3>{safe(name)}</h3>{lines}</figcaption>"
 
 
 def _named(scale: Scale, axis: Axis) -> str:
@@ -262,12 +251,12 @@ def _observers(study: Study) -> Iterator[str]:
     shown = [k for k in _FINDINGS if any(row.get(k) is not None for row in people)]
     flagged = [row for row in people if row["verdict"]]
     yield "<section><h2>Observers</h2><p class='quiet'>"
-    yield _e(_about_flags(study, people, flagged))
+    yield safe(_about_flags(study, people, flagged))
     yield "</p><div class='wide' tabindex='0' role='region' aria-label='Observers'><table><thead><tr>"
     yield "<th scope='col'>Observer</th><th scope='col' class='number'>votes</th>"
     for key in shown:
         heading, meaning, bar = _FINDINGS[key]
-        yield f"<th scope='col' class='number' title='{_e(meaning)}'>{_e(heading)}</th>{'<th></th>' * bar}"
+        yield f"<th scope='col' class='number' title='{safe(meaning)}'>{safe(heading)}</th>{'<th></th>' * bar}"
     yield "<th scope='col'></th></tr></thead><tbody>"
     axes = {key: _bar_axis(people, key) for key in shown if _FINDINGS[key][2]}
     for row in people[:SHOWN_OBSERVERS]:
@@ -276,7 +265,7 @@ def _observers(study: Study) -> Iterator[str]:
     if len(people) > SHOWN_OBSERVERS:
         yield f"<p class='quiet'>The first {SHOWN_OBSERVERS} of {len(people):,} observers.</p>"
     meanings = "; ".join(f"{_FINDINGS[key][0]}: {_FINDINGS[key][1]}" for key in shown)
-    yield f"<p class='quiet'>{_e(meanings[:1].upper() + meanings[1:])}.</p></section>"
+    yield f"<p class='quiet'>{safe(meanings[:1].upper() + meanings[1:])}.</p></section>"
 
 
 def _about_flags(study: Study, people: Sequence[Mapping[str, Any]], flagged: Sequence[Mapping[str, Any]]) -> str:
@@ -321,14 +310,14 @@ def _bar_axis(people: Sequence[Mapping[str, Any]], key: str) -> Axis:
 
 
 def _observer_row(row: Mapping[str, Any], shown: Sequence[str], axes: Mapping[str, Axis]) -> str:
-    cells = [f"<th scope='row'>{_e(row['observer'])}</th><td class='number'>{row['n']:,}</td>"]
+    cells = [f"<th scope='row'>{safe(row['observer'])}</th><td class='number'>{row['n']:,}</td>"]
     for key in shown:
         value = row.get(key)
         cells.append(f"<td class='number'>{'' if value is None else _value(value)}</td>")
         if key in axes:
             ends = row.get(f"{key}_low"), row.get(f"{key}_high")
             cells.append(f"<td class='bar'>{'' if value is None else _bar(value, ends, axes[key])}</td>")
-    cells.append(f"<td class='verdict'>{_e(row['verdict'])}</td>")
+    cells.append(f"<td class='verdict'>{safe(row['verdict'])}</td>")
     return f"<tr{' class=out' if row['verdict'] else ''}>{''.join(cells)}</tr>"
 
 
@@ -383,7 +372,7 @@ def _table(study: Study) -> Iterator[str]:
     for name, scale, i in rows[:SHOWN_ROWS]:
         score, low, high = float(scale.score[i]), float(scale.ci_low[i]), float(scale.ci_high[i])
         ends = f"{_value(low)} to {_value(high)}" if math.isfinite(low) else ""
-        yield f"<tr>{f'<td>{_e(name)}</td>' * named}<th scope='row'>{_e(scale.items[i])}</th><td class='number'>"
+        yield f"<tr>{f'<td>{safe(name)}</td>' * named}<th scope='row'>{safe(scale.items[i])}</th><td class='number'>"
         yield f"{_value(score) if math.isfinite(score) else ''}</td><td class='ends'>{ends}</td>"
         yield f"<td class='number'>{scale.n[i]:,}</td></tr>"
     yield "</tbody></table></div></details></section>"
@@ -404,5 +393,5 @@ def _small_print(study: Study) -> Iterator[str]:
     if any("u" in s.facts for s in study.all):
         facts.append(("Agreement u", "Kendall and Babington Smith; 1: all votes on a pair agree, 0: chance"))
     yield "<section><h2>How these numbers were made</h2><ul class='open'>"
-    yield "".join(f"<li><b>{_e(k)}.</b> {_e(v)}</li>" for k, v in facts)
+    yield "".join(f"<li><b>{safe(k)}.</b> {safe(v)}</li>" for k, v in facts)
     yield "</ul></section>"
