@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -74,6 +76,18 @@ def test_a_face_is_judged_by_its_crop_alone(tiny_judge: Path) -> None:
         assert row.sharpness == pytest.approx(alone.sharpness, abs=1e-4)
 
 
+def test_faces_are_on_the_scale_that_the_card_gives_for_them(tiny_judge: Path, tmp_path: Path) -> None:
+    own = tmp_path / tiny_judge.name
+    shutil.copy(tiny_judge, own)
+    facts = json.loads(tiny_judge.with_suffix(".json").read_text())
+    same = {name: facts[name] for name in ("interval", "population")}
+    own.with_suffix(".json").write_text(json.dumps(facts | {"faces": {"raw_range": [-1.0, 2.0], **same}}))
+    for row in scorer(own).stream([picture(200, 150, THREE)]):
+        assert row.raw is not None and row.score == pytest.approx(100 * (row.raw + 1) / 3)
+    whole = mien.Scorer(own).score(picture(200, 150, THREE))
+    assert whole.raw is not None and whole.score == pytest.approx(100 * whole.raw)
+
+
 def test_where_there_is_no_face_the_row_says_so_and_has_no_other_number(tiny_judge: Path) -> None:
     for faces in ("best", "all"):
         (row,) = scorer(tiny_judge, faces=faces).stream([picture(200, 150, {})])
@@ -96,8 +110,8 @@ def test_a_file_that_cannot_be_read_keeps_its_row_among_the_others(tiny_judge: P
 def test_rows_name_the_judge_the_finder_and_the_crop(tiny_judge: Path) -> None:
     made = scorer(tiny_judge)
     rows = list(made.stream([picture(200, 150, THREE), picture(200, 150, {}), b""]))
-    assert {(row.model, row.preprocess) for row in rows} == {("tiny@1", "marks@1-face25-squash256-bilinear")}
-    assert (made.model_id, made.preprocess_id) == ("tiny@1", "marks@1-face25-squash256-bilinear")
+    assert {(row.model, row.preprocess) for row in rows} == {("tiny@1", "marks@1-face25-squash256-2")}
+    assert (made.model_id, made.preprocess_id) == ("tiny@1", "marks@1-face25-squash256-2")
 
 
 # ---- where the face is --------------------------------------------------------------------------------------------

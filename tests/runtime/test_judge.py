@@ -128,6 +128,36 @@ def test_an_altered_network_is_refused(copy: Path) -> None:
         Judge.load(copy)
 
 
+FACES = {"raw_range": [0.2, 0.6], "interval": {"factor": 3.0}, "population": {"raw_quantiles": [0.1, 0.5, 0.9]}}
+
+
+def test_a_card_may_have_another_scale_for_faces(copy: Path, squares: np.ndarray) -> None:
+    judge = Judge.load(edit_card(copy, faces=FACES))
+    assert judge.for_faces.model_id == judge.model_id
+    for row, face in zip(judge(prepared(squares)), judge.for_faces(prepared(squares)), strict=True):
+        assert row.raw is not None and face.raw == row.raw
+        assert face.score == pytest.approx(min(max(100 * (row.raw - 0.2) / 0.4, 0), 100))
+        assert face.score != row.score
+
+
+def test_without_one_faces_are_read_like_pictures(tiny_judge: Path) -> None:
+    judge = Judge.load(tiny_judge, threads=1)
+    assert judge.for_faces is judge
+
+
+@pytest.mark.parametrize("change", [{"raw_range": [1.0, 0.0]}, {"interval": {"factor": -1}}])
+def test_a_scale_for_faces_that_makes_no_sense_is_refused(copy: Path, change: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match=r"the card of tiny-1.onnx has a scale that"):
+        Judge.load(edit_card(copy, faces=FACES | change))
+
+
+def test_the_card_of_the_embedded_judge_says_what_its_scale_for_faces_rests_on() -> None:
+    faces = card("mien-judge")["faces"]
+    assert "nobody rated faces alone" in faces["rests_on"]
+    assert faces["metrics"]["held out"]["n"] >= 50
+    assert 0 <= faces["interval"]["coverage_held_out"] <= 1
+
+
 def test_a_network_without_its_card_is_refused(copy: Path) -> None:
     copy.with_suffix(".json").unlink()
     with pytest.raises(ModelError, match=r"tiny-1.onnx has no card: put tiny-1.json"):

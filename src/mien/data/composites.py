@@ -72,7 +72,7 @@ class ScenePlan:
     """How scenes come out. Pairs are ranges; shares are probabilities."""
 
     size_px: int = 320  #: side of the scene
-    kinds: tuple[tuple[Kind, float], ...] = (("composite", 0.6), ("photograph", 0.25), ("empty", 0.15))
+    kinds: tuple[tuple[Kind, float], ...] = (("composite", 0.45), ("photograph", 0.4), ("empty", 0.15))
     most_faces: int = 5  #: in a composite, at least one; few are likelier than many
     face_px: tuple[float, float] = (12.0, 260.0)  #: square root of the area of the box, log-uniform
     leaning_deg: float = 20.0  #: most faces lean up to so much

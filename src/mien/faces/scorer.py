@@ -46,6 +46,8 @@ class FindsFaces(Protocol):
 class FaceScorer:
     """Scores faces with one judge: each is set upright and cut out with a margin, then judged like a picture.
 
+    Where the card of the judge has a scale for faces, scores, intervals and percentiles are on that one.
+
     Args:
         model: None for the embedded judge, a name of `mien.list_models()`, the path of an .onnx file, or a `Judge`.
         finder: what finds the faces; None for the embedded finder.
@@ -78,7 +80,8 @@ class FaceScorer:
         self._every_face = faces == "all"
         self._threads = threads or usable_cores()
         self._batch = batch
-        self._judge = model if isinstance(model, Judge) else Judge.load(model, threads=self._threads)
+        judge = model if isinstance(model, Judge) else Judge.load(model, threads=self._threads)
+        self._judge = judge.for_faces
         self._finder = finder or _embedded_finder()
         self._enough_px = None if exact else ENOUGH_PX
 

@@ -90,13 +90,29 @@ class Judge:
         preprocess: from a picture to what the network reads.
         scale: from the network's number to a score.
         network: batches by the name of the input -> answers; called with (n, ...) arrays.
+        face_scale: how the number of a crop around a face is read; None: like that of a picture.
     """
 
-    def __init__(self, model_id: str, preprocess: Preprocess | ViewPreprocess, scale: Scale, network: Network) -> None:
+    def __init__(
+        self,
+        model_id: str,
+        preprocess: Preprocess | ViewPreprocess,
+        scale: Scale,
+        network: Network,
+        face_scale: Scale | None = None,
+    ) -> None:
         self.model_id = model_id
         self.preprocess = preprocess
         self.scale = scale
         self._network = network
+        self._face_scale = face_scale
+
+    @property
+    def for_faces(self) -> Judge:
+        """The same network with the scale that its card gives for crops around faces; itself where there is none."""
+        if self._face_scale is None:
+            return self
+        return Judge(self.model_id, self.preprocess, self._face_scale, self._network)
 
     @classmethod
     def load(cls, model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Judge:
@@ -123,7 +139,9 @@ class Judge:
         def network(batch: dict[str, Array]) -> dict[str, Array]:
             return dict(zip(outputs, map(np.asarray, session.run(list(outputs), batch)), strict=True))
 
-        return cls(f"{field(facts, path, 'name')}@{field(facts, path, 'version')}", preprocess, scale, network)
+        model_id = f"{field(facts, path, 'name')}@{field(facts, path, 'version')}"
+        face_scale = _scale_of(facts["faces"], path) if "faces" in facts else None
+        return cls(model_id, preprocess, scale, network, face_scale)
 
     def prepare(self, picture: Image.Image, box: Box | None = None) -> Prepared:
         """What the network reads of one picture; `box` as for `Preprocess`."""
