@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from faces.marks import BLUE, GREEN, RED, Box, MarkFinder, crop, picture
 from mien.apps import best_command, best_people, cli
@@ -313,6 +314,12 @@ def test_options_about_people_belong_to_per_person(
         assert end.value.code == 2
         told = f"mien: {WHO[i]}: who is who is only asked with --per-person\n"
         assert capfdbinary.readouterr() == (b"", told.encode())
+
+
+def test_help_says_that_a_number_is_no_name_and_goes_no_further_than_its_burst() -> None:
+    told = " ".join(CliRunner().invoke(cli.app, ["best", "--help"]).stdout.split())
+    assert "It is no name, and person 1 of the next burst may be somebody else." in told
+    assert all(f" {option} " in told for option in ("--per-person", *WHO[::2]))
 
 
 def test_without_torch_the_extra_is_named(mien: Mien, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from mien.apps.bursts import Lineup, Shot, Told
 from mien.core.decode import decode
 from mien.core.errors import UnreadableImageError, UsageError
 from mien.core.rows import Row, one_line
-from mien.core.types import ATTRIBUTES, Face, Score
+from mien.core.types import ATTRIBUTES, Face, Point, Score
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,8 +107,8 @@ def _recognised(row: Score, picture: Image, embed: Embed) -> tuple[Score, Embedd
 def _face(row: Score) -> Face:
     """The face that a row is about, in pixels of the full picture."""
     box = cast("tuple[float, float, float, float]", (row.x1, row.y1, row.x2, row.y2))
-    first, second, third, fourth, fifth = row.landmarks or ()
-    return Face(box, (first, second, third, fourth, fifth), row.face_confidence or 0.0)
+    landmarks = cast("tuple[Point, Point, Point, Point, Point]", row.landmarks)
+    return Face(box, landmarks, row.face_confidence or 0.0)
 
 
 def _nobody(row: Score, why: str) -> Score:

@@ -7,7 +7,6 @@ together, as single linkage would, and one bad picture does not tear a person ap
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Hashable, Sequence
 
 import numpy as np
@@ -41,7 +40,7 @@ def people(embeddings: Vectors, pictures: Sequence[Hashable], *, same: float) ->
         raise UsageError(
             f"embeddings are (n, d), one for each of {len(pictures)} faces, and not of the shape {vectors.shape}"
         )
-    order = _order(vectors, pictures)
+    order = _order(vectors)
     alike = _cosines(vectors[order])
     names = {picture: i for i, picture in enumerate(dict.fromkeys(pictures))}
     of = np.array([names[pictures[i]] for i in order])
@@ -49,16 +48,12 @@ def people(embeddings: Vectors, pictures: Sequence[Hashable], *, same: float) ->
     return _numbered([[order[i] for i in group] for group in _joined(alike, same)], len(order))
 
 
-def _order(vectors: Vectors, pictures: Sequence[Hashable]) -> list[int]:
+def _order(vectors: Vectors) -> list[int]:
     """The faces in an order that their embeddings alone decide, so that ties do not hang on the order of the files.
 
-    Between equal embeddings the other faces of the picture decide; where they are equal, too, the pictures are.
+    Between equal embeddings there is nothing to decide: unless they are on one picture, they are joined before others.
     """
-    keys = [vector.tobytes() for vector in vectors]
-    on: defaultdict[Hashable, list[bytes]] = defaultdict(list)
-    for key, picture in sorted(zip(keys, pictures, strict=True), key=lambda pair: pair[0]):
-        on[picture].append(key)
-    return sorted(range(len(keys)), key=lambda i: (keys[i], on[pictures[i]]))
+    return sorted(range(len(vectors)), key=lambda i: vectors[i].tobytes())
 
 
 def _cosines(vectors: Vectors) -> npt.NDArray[np.float64]:
