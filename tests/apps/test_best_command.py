@@ -1,4 +1,4 @@
-"""`mien best`: which pictures belong together, which are picked, what is written and copied."""
+"""`mien best`: which pictures of a burst are picked, what is written and copied."""
 
 from __future__ import annotations
 
@@ -16,52 +16,12 @@ from PIL import Image
 from conftest import blobs
 from faces.marks import RED, MarkFinder, crop, picture
 from mien.apps import cli
-from mien.apps.best_command import Shot, bursts
 from mien.core.rows import tidy
-from mien.core.taken import Moment
 from mien.core.types import COLUMNS
 from mien.faces import scorer
 from mien.scoring import Scorer
 
 Mien = Callable[..., tuple[str, str]]
-
-
-def shot(path: str, seconds: float | None, clock: str = "camera") -> Shot:
-    return Shot(path, None if seconds is None else Moment(clock, seconds))  # type: ignore[arg-type]
-
-
-def names(groups: list[list[Shot]]) -> list[list[str]]:
-    return [[each.path for each in group] for group in groups]
-
-
-# ---- what belongs together ----------------------------------------------------------------------------------------
-
-
-def test_a_longer_pause_ends_a_burst() -> None:
-    shots = [shot(f"{i}.jpg", t) for i, t in enumerate([0, 1, 2.5, 6, 6.2, 20])]
-    assert names(bursts(shots, 3)) == [["0.jpg", "1.jpg", "2.jpg"], ["3.jpg", "4.jpg"], ["5.jpg"]]
-    assert names(bursts(shots, 3.5)) == [[f"{i}.jpg" for i in range(5)], ["5.jpg"]]
-
-
-def test_the_pause_is_between_neighbours_so_a_burst_may_be_long() -> None:
-    assert len(bursts([shot(f"{i}.jpg", 2.0 * i) for i in range(50)], 2)) == 1
-
-
-def test_time_orders_and_then_the_number_in_the_name() -> None:
-    shots = [shot("img10.jpg", 5), shot("img9.jpg", 5), shot("z.jpg", 4)]
-    assert names(bursts(shots, 3)) == [["z.jpg", "img9.jpg", "img10.jpg"]]
-
-
-def test_folders_and_clocks_are_kept_apart() -> None:
-    shots = [shot("a/1.jpg", 0), shot("b/1.jpg", 0), shot("a/2.jpg", 0, "file"), shot("a/3.jpg", 1)]
-    assert names(bursts(shots, 3)) == [["a/1.jpg", "a/3.jpg"], ["a/2.jpg"], ["b/1.jpg"]]
-
-
-def test_without_a_time_every_picture_is_alone() -> None:
-    assert names(bursts([shot("a.jpg", None), shot("b.jpg", None)], 3)) == [["a.jpg"], ["b.jpg"]]
-
-
-# ---- the command --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -181,9 +141,9 @@ def test_faces_best_judges_the_largest_face(mien: Mien, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("in --per-person", "--per-person needs to know who is who"),
         ("in --faces all", "--faces all: it is one of whole, best"),
-        ("in --finder f.onnx", "--finder belongs to --faces best"),
+        ("in --finder f.onnx", "--finder belongs to --faces best or --per-person"),
+        ("in --faces whole --finder f.onnx", "--finder belongs to --faces best or --per-person"),
         ("in --gap -1", "--gap -1: seconds, at least 0"),
         ("in --gap nan", "--gap nan: seconds, at least 0"),
         ("in --out x.txt", "--out must be named *.csv"),

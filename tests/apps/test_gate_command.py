@@ -20,6 +20,7 @@ from faces.drawn import face_at, portrait
 from mien.apps import cli
 from mien.core.discover import display_path
 from mien.core.errors import ModelError
+from mien.core.rows import tidy
 from mien.core.tables import SUFFIXES
 from mien.core.types import COLUMNS, Score
 from mien.faces.measures import MEASURES
@@ -299,6 +300,20 @@ def test_a_face_is_measured_where_the_policy_is_about_faces(mien: Mien, finder: 
     assert (row["face_index"], row["n_faces"], row["x1"]) == (0, 1, pytest.approx(FACE.box[0], abs=1e-4))
     columns = (*COLUMNS, *(name for name in MEASURES if name != "n_faces"), "policy", "verdict", "reasons", "unknown")
     assert tuple(row) == columns
+
+
+def test_the_row_says_where_the_largest_face_is_as_score_does(mien: Mien, finder: None) -> None:
+    portrait(400, 420, FACE).save("70.png")
+    path = policy_file(ABOUT_FACES)
+    (row,) = rows_of(mien("70.png", "--policy", path)[0])
+    alone = tidy(Score(landmarks=FACE.landmarks, face_confidence=FACE.confidence).to_dict())
+    assert (row["landmarks"], row["face_confidence"]) == (alone["landmarks"], alone["face_confidence"])
+    mien("70.png", "--policy", path, "--out", "rows.csv")
+    (cells,) = csv.DictReader(io.StringIO(Path("rows.csv").read_text()))
+    assert json.loads(cells["landmarks"]) == alone["landmarks"]
+    Image.new("RGB", (100, 100)).save("70.png")  # without a face
+    (row,) = rows_of(mien("70.png", "--policy", path, code=1)[0])
+    assert (row["landmarks"], row["face_confidence"]) == (None, None)
 
 
 def test_a_face_that_is_too_small_fails_with_the_measured_size(mien: Mien, finder: None) -> None:

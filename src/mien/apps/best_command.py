@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from mien.apps.bursts import Lineup, Shot, Told, bursts, of_all
 from mien.apps.outputs import TABLES, Row, check_target, json_line, write_rows
 from mien.apps.terminal import NOTHING_SCORED, Tally, progress
 from mien.core.discover import display_path, find
 from mien.core.errors import UsageError
 from mien.core.rows import one_line, tidy
-from mien.core.taken import Moment, taken
+from mien.core.taken import taken
+from mien.core.types import Score
 
 GAP_SECONDS = 3.0
 FACES = ("whole", "best")
+IDENTITIES = ("adaface-ir50", "adaface-ir101")
+
+LineUp = Callable[[Sequence[Shot], Iterator[Score], Told], list[Lineup]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,10 @@ class BestOptions:
     top: int = 1
     gap: float = GAP_SECONDS
     per_person: bool = False
-    faces: str = "whole"
+    identity: str | None = None
+    identity_weights: Path | None = None
+    same: float | None = None
+    faces: str | None = None
     finder: Path | None = None
     model: str | None = None
     out: Path | None = None
@@ -37,60 +44,15 @@ class BestOptions:
     quiet: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A picture, and when it was taken."""
-
-    path: str
-    moment: Moment | None  #: None when there is no such file
-
-
-def bursts(shots: Iterable[Shot], gap_s: float) -> list[list[Shot]]:
-    """Pictures of one folder and one clock belong together as long as no pause between neighbours is longer.
-
-    Args:
-        shots: in any order.
-        gap_s: the longest pause inside a burst, in seconds.
-
-    Returns:
-        Bursts and their pictures in the order of folder, clock, time and name; numbers in names count as numbers. A
-        picture without a time is a burst by itself.
-    """
-    found: list[list[Shot]] = []
-    for shot in sorted(shots, key=_order):
-        if found and _continues(found[-1][-1], shot, gap_s):
-            found[-1].append(shot)
-        else:
-            found.append([shot])
-    return found
-
-
-def _order(shot: Shot) -> tuple[object, ...]:
-    clock, seconds = (shot.moment.clock, shot.moment.seconds) if shot.moment else ("", 0.0)
-    return os.path.dirname(shot.path), clock, seconds, _natural(shot.path)  # noqa: PTH120 - names stay as given
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """img9 before img10."""
-    return [(int(digits or 0), text) for text, digits in re.findall(r"([^0-9]*)([0-9]*)", name)]
-
-
-def _continues(before: Shot, shot: Shot, gap_s: float) -> bool:
-    a, b = before.moment, shot.moment
-    if a is None or b is None or a.clock != b.clock:
-        return False
-    same_folder = os.path.dirname(before.path) == os.path.dirname(shot.path)  # noqa: PTH120
-    return same_folder and b.seconds - a.seconds <= gap_s
-
-
 def best_shots(options: BestOptions) -> int:
-    """Pick the best pictures of every burst; print or write their rows, copy the files.
+    """Pick the best pictures of every burst, or of its people; print or write their rows, copy the files.
 
     Returns:
         The exit code: 0 done, 3 some pictures have no score, 4 none has one.
 
     Raises:
-        MienError: wrong usage, an unusable model, or an output that cannot be written.
+        MienError: wrong usage, an unusable model or finder, no torch where it is needed, or an output that cannot be
+            written.
     """
     _check(options)
     groups = bursts((Shot(path, taken(path)) for path in find(options.paths)), options.gap)
@@ -103,21 +65,17 @@ def best_shots(options: BestOptions) -> int:
     if options.out is not None:
         write_rows(rows, options.out)
     if options.copy_to is not None:
-        _copy([path for path, _ in picks], options.copy_to)
+        _copy(list(dict.fromkeys(path for path, _ in picks)), options.copy_to)  # one may be the best of two people
     _show(rows, len(groups), tally, options)
     return tally.exit_code
 
 
 def _check(options: BestOptions) -> None:
+    _check_faces(options)
     if options.per_person:
-        raise UsageError(
-            "--per-person needs to know who is who, and this version of mien has no network for that: without it the "
-            "best shots are those of each burst, by time"
-        )
-    if options.faces not in FACES:
-        raise UsageError(f"--faces {options.faces}: it is one of {', '.join(FACES)}")
-    if options.finder is not None and options.faces == "whole":
-        raise UsageError("--finder belongs to --faces best")
+        _check_person(options)
+    elif given := [name for name, value in _person_options(options).items() if value is not None]:
+        raise UsageError(f"{' and '.join(given)}: who is who is only asked with --per-person")
     if not options.gap >= 0:
         raise UsageError(f"--gap {options.gap:g}: seconds, at least 0")
     if options.out is not None:
@@ -126,28 +84,90 @@ def _check(options: BestOptions) -> None:
         raise UsageError(f"--copy-to {one_line(str(options.copy_to))}: it is not a folder")
 
 
+def _check_faces(options: BestOptions) -> None:
+    if options.per_person and options.faces is not None:
+        raise UsageError(f"--per-person judges every face by itself: leave out --faces {options.faces}")
+    if options.faces not in (None, *FACES):
+        raise UsageError(f"--faces {options.faces}: it is one of {', '.join(FACES)}")
+    if options.finder is not None and options.faces != "best" and not options.per_person:
+        raise UsageError("--finder belongs to --faces best or --per-person")
+
+
+def _person_options(options: BestOptions) -> dict[str, object]:
+    return {
+        "--identity": options.identity,
+        "--identity-weights": options.identity_weights,
+        "--same": options.same,
+    }
+
+
+_WHAT_IS_MISSING = {
+    "--identity": f"--identity {'|'.join(IDENTITIES)}: the network that the weights are of",
+    "--identity-weights": "--identity-weights FILE: none come with mien, for it is not known whether those of AdaFace "
+    f"may be handed on; 'mien models show {IDENTITIES[0]}' says where its authors offer them",
+    "--same": "--same COSINE, from which on two faces are one person: it depends on the weights and on which mistakes "
+    "you can bear, so there is no default; compare pairs of your own (mien.faces.identity.similarity) and choose",
+}
+
+
+def _check_person(options: BestOptions) -> None:
+    """Say everything that is missing at once."""
+    if missing := [_WHAT_IS_MISSING[name] for name, value in _person_options(options).items() if value is None]:
+        raise UsageError("--per-person has to tell people apart, and needs " + "; and ".join(missing))
+    if options.identity not in IDENTITIES:
+        raise UsageError(f"--identity {options.identity}: it is one of {', '.join(IDENTITIES)}")
+    assert options.same is not None
+    if not -1 < options.same < 1:
+        raise UsageError(f"--same {options.same:g}: a cosine, above -1 and below 1")
+
+
 def _picks(groups: Sequence[Sequence[Shot]], options: BestOptions, tally: Tally) -> Iterator[tuple[str, Row]]:
-    """The path on disk and the row of each pick, burst by burst, best first; equal scores keep their order."""
+    """The path on disk and the row of each pick, burst by burst and person by person, best first."""
     from mien.apps.score_command import faces_options
     from mien.loading import load
     from mien.runtime.judge import DEFAULT
 
-    scorer = load(options.model or DEFAULT, **faces_options(options.faces, options.finder))
-    total = sum(map(len, groups))
-    with progress(tally, total, quiet=options.quiet) as step:
+    line_up = _line_up_people(options) if options.per_person else of_all
+    faces = "all" if options.per_person else options.faces or "whole"
+    scorer = load(options.model or DEFAULT, **faces_options(faces, options.finder))
+    with progress(tally, sum(map(len, groups)), quiet=options.quiet) as step:
+
+        def told(score: Score) -> Row:
+            row = tidy(score.to_dict())
+            tally.add(row)
+            step()
+            return row
+
         scores = scorer.stream(shot.path for group in groups for shot in group)
         for number, group in enumerate(groups, start=1):
-            scored: list[tuple[float, Shot, Row]] = []
-            for shot in group:
-                row = tidy(next(scores).to_dict())
-                tally.add(row)
-                step()
-                if row["score"] is not None:
-                    scored.append((row["score"], shot, row))
-            scored.sort(key=lambda entry: -entry[0])
-            for rank, (_, shot, row) in enumerate(scored[: options.top], start=1):
-                more = {"group": number, "n_group": len(group), "rank": rank, "taken": str(shot.moment or "")}
-                yield shot.path, row | more
+            for person, lineup in enumerate(line_up(group, scores, told), start=1):
+                who = {"group": number} | ({"person": person} if options.per_person else {})
+                for rank, (shot, row) in enumerate(_best(lineup, options.top), start=1):
+                    more = {"n_group": len(lineup), "rank": rank, "taken": str(shot.moment or "")}
+                    yield shot.path, row | who | more
+
+
+def _line_up_people(options: BestOptions) -> LineUp:
+    """Each person of a burst by itself.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        ModelError: the weights are missing, damaged, or those of another network.
+    """
+    from mien.apps.best_people import by_person
+    from mien.models import zoo
+
+    assert options.identity is not None and options.identity_weights is not None and options.same is not None
+    zoo.need_torch("mien best --per-person")
+    from mien.models.adaface import embedder
+
+    return partial(by_person, embed=embedder(options.identity, options.identity_weights), same=options.same)
+
+
+def _best(lineup: Lineup, top: int) -> Lineup:
+    """The highest scores first; equal ones keep their order."""
+    scored = [(shot, row) for shot, row in lineup if row["score"] is not None]
+    return sorted(scored, key=lambda entry: -entry[1]["score"])[:top]
 
 
 def _copy(paths: Sequence[str], folder: Path) -> None:
@@ -190,16 +210,24 @@ def _show(rows: Sequence[Row], n_groups: int, tally: Tally, options: BestOptions
         print("\n".join(_table(rows)))
     if options.quiet:
         return
-    lines = [f"{len(rows):,} of {tally.pictures:,} pictures picked from {n_groups:,} bursts"]
+    lines = [_summary(rows, n_groups, tally)]
     lines += [f"  {row['status']}  {row['path']}: {row['error']}" for row in tally.failures]
     lines += [f"wrote {one_line(str(path))}" for path in (options.out, options.copy_to) if path is not None]
     print("\n".join(lines), file=sys.stdout if on_terminal else sys.stderr, flush=True)
 
 
+def _summary(rows: Sequence[Row], n_groups: int, tally: Tally) -> str:
+    n_picked = len({row["path"] for row in rows})
+    line = f"{n_picked:,} of {tally.pictures:,} pictures picked from {n_groups:,} bursts"
+    people = {(row["group"], row["person"]) for row in rows if "person" in row}
+    return f"{line}, for {len(people):,} people (each burst counts its own)" if people else line
+
+
 def _table(rows: Sequence[Row]) -> list[str]:
-    cells = [["burst", "of", "rank", "score", "taken", "path"]]
+    person = ["person"] if "person" in rows[0] else []
+    cells = [["burst", *person, "of", "rank", "score", "taken", "path"]]
     for row in rows:
-        numbers = (str(row[name]) for name in ("group", "n_group", "rank"))
+        numbers = (str(row[name]) for name in ("group", *person, "n_group", "rank"))
         cells.append([*numbers, f"{row['score']:.1f}", row["taken"], row["path"]])
-    widths = [max(len(line[i]) for line in cells) for i in range(5)]
-    return ["  ".join([*(c.rjust(w) for c, w in zip(line, widths, strict=False)), line[5]]) for line in cells]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    return ["  ".join([*(c.rjust(w) for c, w in zip(line, widths, strict=False)), line[-1]]) for line in cells]

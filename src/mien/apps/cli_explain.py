@@ -12,22 +12,45 @@ from mien.apps.cli_options import Finder, Model, Quiet, RowsFile
 
 def best(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders, pictures, quoted globs.")],
-    top: Annotated[int, typer.Option(min=1, help="Pictures to pick from each burst.")] = 1,
+    top: Annotated[int, typer.Option(min=1, help="Pictures to pick from each burst, or of each person.")] = 1,
     gap: Annotated[float, typer.Option(metavar="SECONDS", help="Longest pause between two shots of a burst.")] = 3.0,
     faces: Annotated[
-        str, typer.Option(metavar="whole|best", help="Judge the whole picture, or its largest face.")
-    ] = "whole",
+        str | None,
+        typer.Option(metavar="whole|best", help="Judge the whole picture, or its largest face.", show_default="whole"),
+    ] = None,
     finder: Finder = None,
     model: Model = None,
     out: RowsFile = None,
     copy_to: Annotated[Path | None, typer.Option(metavar="DIR", help="Copy the picks; nothing is overwritten.")] = None,
-    per_person: Annotated[bool, typer.Option("--per-person", hidden=True)] = False,
+    per_person: Annotated[
+        bool, typer.Option("--per-person", help="Pick for each person of a burst; needs the next three options.")
+    ] = False,
+    identity: Annotated[
+        str | None,
+        typer.Option(metavar="adaface-ir50|adaface-ir101", help="Network that tells people apart (extra: torch)."),
+    ] = None,
+    identity_weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its weights: your own, none come with mien.")
+    ] = None,
+    same: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COSINE",
+            help="From which on two faces are one person, above -1 and below 1. It depends on the weights and on which "
+            "mistakes you can bear: choose it on pairs of your own.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """The best shots of bursts: pictures of one folder that were taken one right after the other.
 
     Time is EXIF DateTimeOriginal, else that of the file; the two are never mixed. The rows are those of 'mien score'
     with the columns group, n_group, rank (1 is the best) and taken. Exit code 3: some pictures have no score.
+
+    With --per-person every face is judged by itself, the faces of a burst are put together by who they are, and the
+    best of each person are picked. The column person is 1, 2, ... within the burst, in the order of the first picture
+    that somebody is on, there from left to right. It is no name, and person 1 of the next burst may be somebody else.
+    n_group counts the pictures of the person. Nothing that tells who somebody is, is kept or written.
     """
     from mien.apps.best_command import BestOptions, best_shots
 
@@ -36,6 +59,9 @@ def best(
         top=top,
         gap=gap,
         per_person=per_person,
+        identity=identity,
+        identity_weights=identity_weights,
+        same=same,
         faces=faces,
         finder=finder,
         model=model,

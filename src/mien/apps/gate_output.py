@@ -83,8 +83,9 @@ def table(path: Path, columns: Sequence[str]) -> Iterator[Emit]:
 
 
 def _csv_line(cells: Sequence[Any]) -> bytes:
+    """Lists, which are landmarks, as JSON text."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, lineterminator="\n").writerow(json.dumps(c) if isinstance(c, list) else c for c in cells)
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
