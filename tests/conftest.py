@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -42,6 +45,29 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> Callable[..., tuple[str, str]]:
+    """Runs `mien` in this process, in an empty folder; gives stdout and stderr if the exit code is `code`."""
+    monkeypatch.delenv("MIEN_DEBUG", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, stdin: bytes = b"", code: int = 0) -> tuple[str, str]:
+        from mien.apps import cli
+
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = (text.decode() for text in capfdbinary.readouterr())
+        assert end.value.code == code, out + err
+        assert "Traceback" not in out + err
+        return out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")

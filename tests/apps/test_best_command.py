@@ -6,8 +6,7 @@ import csv
 import io
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from PIL import Image
 
 from conftest import blobs
 from faces.marks import RED, MarkFinder, crop, picture
-from mien.apps import cli
 from mien.core.rows import tidy
 from mien.core.types import COLUMNS
 from mien.faces import scorer
@@ -25,11 +23,8 @@ Mien = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def mien(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, tiny_judge: Path
-) -> Iterator[Mien]:
+def mien(command_line: Mien, tiny_judge: Path) -> Mien:
     """Runs `mien best` in a folder with two bursts, of four and of two pictures, one of them torn."""
-    monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     for i, seconds in enumerate((0, 1, 2, 3, 30, 31)):
         exif = Image.Exif()
@@ -39,16 +34,9 @@ def mien(
     Path("in/2.jpg").write_bytes(torn[: len(torn) // 2])
 
     def run(*arguments: object, code: int = 3) -> tuple[str, str]:
-        command = ["mien", "best", *map(str, arguments), "--model", str(tiny_judge)]
-        monkeypatch.setattr(sys, "argv", command)
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = (text.decode() for text in capfdbinary.readouterr())
-        assert end.value.code == code, out + err
-        return out, err
+        return command_line("best", *arguments, "--model", tiny_judge, code=code)
 
-    yield run
+    return run
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -79,26 +78,16 @@ def embedders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
 
 
 @pytest.fixture
-def mien(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, tiny_judge: Path
-) -> Mien:
+def mien(monkeypatch: pytest.MonkeyPatch, command_line: Mien, tiny_judge: Path) -> Mien:
     """Runs `mien best --per-person` in a folder with the pictures of `IN`: a burst of four, and one of one."""
     monkeypatch.setattr(scorer, "_embedded_finder", MarkFinder)
     monkeypatch.setattr(scorer, "_crop", crop)
-    monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     for path, (seconds, marks) in IN.items():
         save(path, seconds, marks)
 
     def run(*arguments: object, code: int = 3) -> tuple[str, str]:
-        command = ["mien", "best", "--per-person", *arguments, "--model", tiny_judge]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = (text.decode() for text in capfdbinary.readouterr())
-        assert end.value.code == code, out + err
-        return out, err
+        return command_line("best", "--per-person", *arguments, "--model", tiny_judge, code=code)
 
     return run
 

@@ -1,6 +1,5 @@
 """`mien score` in this process with a scorer that needs no pictures: what goes where, and every exit code."""
 
-import io
 import json
 import re
 import sys
@@ -45,23 +44,10 @@ class FakeScorer:
 
 
 @pytest.fixture
-def mien(monkeypatch, capfdbinary, tmp_path):
-    """Runs the command line inside an empty folder; gives (exit code, stdout, stderr)."""
+def mien(monkeypatch, command_line):
+    """Runs the command line inside an empty folder with the fake scorer; gives stdout and stderr."""
     monkeypatch.setattr(scorer, "Scorer", FakeScorer)
-    monkeypatch.delenv("MIEN_DEBUG", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments, stdin=b"", code=0):
-        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = (text.decode() for text in capfdbinary.readouterr())
-        assert end.value.code == code, out + err
-        assert "Traceback" not in out + err
-        return out, err
-
-    return run
+    return command_line
 
 
 def touch(*names):

@@ -8,7 +8,7 @@ import html.parser
 import re
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from PIL import Image
 
 from conftest import blobs
 from faces.marks import RED, MarkFinder, crop, picture
-from mien.apps import cli
 from mien.apps.explain_draw import DEEPEST, colours, foremost, laid_over, layers, with_faces
 from mien.apps.explain_page import page
 from mien.core.errors import ModelError
@@ -63,21 +62,13 @@ def finder(monkeypatch: pytest.MonkeyPatch) -> type:
 
 
 @pytest.fixture
-def mien(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_judge: Path
-) -> Iterator[Mien]:
-    monkeypatch.chdir(tmp_path)
+def mien(command_line: Mien, tiny_judge: Path) -> Mien:
     picture(200, 150, {RED: (20, 30, 60, 80)}).save("me.png")
 
     def run(*arguments: object, code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", "explain", *map(str, arguments), "--model", str(tiny_judge)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert end.value.code == code, out + err
-        return out, err
+        return command_line("explain", *arguments, "--model", tiny_judge, code=code)
 
-    yield run
+    return run
 
 
 # ---- the command --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,6 @@ import pytest
 from PIL import Image
 
 from faces.drawn import face_at, portrait
-from mien.apps import cli
 from mien.core.discover import display_path
 from mien.core.errors import ModelError
 from mien.core.rows import tidy
@@ -56,23 +56,10 @@ class FakeScorer:
 
 
 @pytest.fixture
-def mien(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Mien:
-    """Runs the command line inside an empty folder; gives stdout and stderr."""
+def mien(monkeypatch: pytest.MonkeyPatch, command_line: Mien) -> Mien:
+    """Runs `mien gate` inside an empty folder; gives stdout and stderr."""
     monkeypatch.setattr(scorer, "Scorer", FakeScorer)
-    monkeypatch.delenv("MIEN_DEBUG", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object, stdin: bytes = b"", code: int = 0) -> tuple[str, str]:
-        monkeypatch.setattr(sys, "argv", ["mien", "gate", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = (text.decode() for text in capfdbinary.readouterr())
-        assert end.value.code == code, out + err
-        assert "Traceback" not in out + err
-        return out, err
-
-    return run
+    return partial(command_line, "gate")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&amp;</script><script>alert(2)</script
 def row(path: object, score: Any = None, **more: Any) -> dict[str, Any]:
     status = "ok" if score is not None else "decode_error"
     numbers = {"score": score, "score_lo": 1.0, "score_hi": 99.0, "sharpness": 12.5} if score is not None else {}
-    judge = {"model": "tiny@1", "preprocess": "squash64-bilinear"}
+    judge = {"model": "tiny@1", "preprocess": "squash64-2"}
     return Score(path=str(path), **{"status": status, **numbers, **judge, **more}).to_dict()
 
 
@@ -128,7 +128,7 @@ def test_every_row_is_on_the_page_worst_first(tmp_path: Path) -> None:
     assert data["sheet"][2]["row"] == rows[0]
     assert data["columns"] == list(COLUMNS)
     assert (data["n"], data["scored"], data["median"]) == (6, 5, 50.0)
-    assert data["judges"] == [["tiny@1", "squash64-bilinear"]]
+    assert data["judges"] == [["tiny@1", "squash64-2"]]
 
 
 def test_pictures_without_a_score_are_listed_with_status_and_reason(tmp_path: Path) -> None:

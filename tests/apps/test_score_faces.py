@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from faces.marks import BLUE, GREEN, RED, MarkFinder, crop, picture
-from mien.apps import cli, terminal
+from mien.apps import terminal
 from mien.core.errors import ModelError
 from mien.core.tables import read_rows
 from mien.faces import scorer
@@ -22,29 +21,19 @@ SHOWN = ("path", "status", "face_index", "n_faces", "x1", "score", "landmarks")
 
 
 @pytest.fixture
-def mien(
-    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path, tiny_judge: Path
-) -> Iterator[Mien]:
+def mien(monkeypatch: pytest.MonkeyPatch, command_line: Mien, tiny_judge: Path) -> Mien:
     """Runs `mien score in --faces ...` in a folder with three pictures: three faces, none, one."""
     monkeypatch.setattr(scorer, "_embedded_finder", MarkFinder)
     monkeypatch.setattr(scorer, "_crop", crop)
-    monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
     three = {RED: (10, 10, 40, 50), GREEN: (100, 20, 190, 120), BLUE: (60, 60, 80, 90)}
     for name, marks in (("a", three), ("b", {}), ("c", {RED: (50, 30, 90, 80)})):
         picture(200, 150, marks).save(f"in/{name}.png")
 
     def run(*arguments: object, code: int = 3) -> tuple[str, str]:
-        command = ["mien", "score", "in", "--model", tiny_judge, "--threads", 1, *arguments]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = (text.decode() for text in capfdbinary.readouterr())
-        assert end.value.code == code, out + err
-        return out, err
+        return command_line("score", "in", "--model", tiny_judge, "--threads", 1, *arguments, code=code)
 
-    yield run
+    return run
 
 
 def test_all_gives_a_row_for_each_face_and_one_where_there_is_none(mien: Mien) -> None:
@@ -96,7 +85,7 @@ def test_resume_with_another_choice_of_faces_is_refused(mien: Mien) -> None:
     _, err = mien("--faces", "best", "--out", "x.csv", "--resume", code=2)
     assert "x.csv was written with a row for every face: use another file, or --overwrite" in err
     _, err = mien("--out", "x.csv", "--resume", code=2)
-    assert "x.csv was written with preprocess marks@1-face25-squash256-bilinear" in err
+    assert "x.csv was written with preprocess marks@1-face25-squash256-2" in err
 
 
 def test_the_terminal_shows_which_face(mien: Mien, monkeypatch: pytest.MonkeyPatch) -> None:
