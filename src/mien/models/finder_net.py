@@ -13,7 +13,7 @@ depthwise ones, which work at half the side, and take onnxruntime less time (`be
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ STRIDES = (8, 16, 32)
 NAMES = tuple(f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
 _PARTS = (1, 1, 4, 10)  # numbers of cls, obj, bbox, kps for a place
 _RARE = -4.6  # logit of 1 %: most places are no face
+_MEAN_FACE = (-0.22, -0.11, 0.22, -0.11, 0.0, 0.08, -0.19, 0.24, 0.19, 0.24)  # landmarks, in sides of the box
 
 
 class Answers(NamedTuple):
@@ -86,7 +87,9 @@ class FinderNet(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(neck) for _ in STRIDES)
         self.tell = nn.ModuleList(nn.Conv2d(neck, sum(_PARTS), 1) for _ in STRIDES)
         for tell in self.tell:
-            nn.init.constant_(tell.bias[1], _RARE)  # type: ignore[index]
+            bias = cast("nn.Parameter", tell.bias)
+            nn.init.constant_(bias[1], _RARE)
+            bias.data[-10:] = torch.tensor(_MEAN_FACE)
 
     def forward(self, image: Tensor) -> Answers:
         """See the head of this file; boxes and landmarks are in pixels of `image`."""
@@ -95,14 +98,17 @@ class FinderNet(nn.Module):
             n, _, h, w = told.shape
             place = places(h, w, stride, told.device)
             cls, obj, box, points = told.flatten(2).transpose(1, 2).split(_PARTS, 2)
-            middle, half = place + stride * box[..., :2], stride / 2 * box[..., 2:].clamp(max=8).exp()
+            middle, half = place + stride * box[..., :2], stride / 2 * _sides(box)
             boxes = torch.cat([middle - half, middle + half], 2)
-            landmarks = place[:, None] + stride * points.reshape(n, h * w, 5, 2)
+            landmarks = place[:, None] + stride * _from_place(box, points).reshape(n, h * w, 5, 2)
             parts.append(Answers(cls[..., 0], obj[..., 0], boxes, landmarks))
         return Answers(*(torch.cat(column, 1) for column in zip(*parts, strict=True)))
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """(n, 16, h / S, w / S) for each stride S: logits of cls and obj, then the numbers of box and landmarks."""
+        """(n, 16, h / S, w / S) for each stride S: logits of cls and obj, the numbers of the box, the landmarks in it.
+
+        The landmarks are told from the middle of the box, in its sides: so the size of the face is told once.
+        """
         x = self.stem((image.permute(0, 3, 1, 2).float() - 127.5) / 64.0)
         seen = []
         for stage, lateral in zip(self.stages, self.lateral, strict=True):
@@ -126,7 +132,18 @@ class Deployed(nn.Module):
         """(n, h, w, 3) uint8 -> twelve (n, a, k), see the head of `mien.faces.find`."""
         told = [x.flatten(2).transpose(1, 2).split(_PARTS, 2) for x in self.net.maps(image)]
         cls, obj, box, points = zip(*told, strict=True)
+        points = map(_from_place, box, points)
         return (*(x.sigmoid() for x in (*cls, *obj)), *box, *points)
+
+
+def _sides(box: Tensor) -> Tensor:
+    """Width and height in strides, of the numbers (n, a, 4) of the box."""
+    return box[..., 2:].clamp(max=8).exp()
+
+
+def _from_place(box: Tensor, points: Tensor) -> Tensor:
+    """(n, a, 10) landmarks in sides of their box, from its middle -> in strides, from their place."""
+    return box[..., :2].repeat(1, 1, 5) + _sides(box).repeat(1, 1, 5) * points
 
 
 def places(rows: int, columns: int, stride: int, device: torch.device | None = None) -> Tensor:

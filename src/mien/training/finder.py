@@ -61,7 +61,7 @@ class FinderRecipe:
     warmup: float = 0.02  #: part of all steps
     ema: float = 0.999
     box_weight: float = 3.0
-    landmark_weight: float = 10.0  #: with 2, landmarks of turned heads stayed those of a mean face
+    landmark_weight: float = 5.0
     validate_every: int = 3  #: epochs; also after the last
     minutes: float = 3.0  #: between two checkpoints inside an epoch
     seed: int = 1
