@@ -209,7 +209,7 @@ def test_the_checkpoint_of_another_run_is_refused(drawn: Scenes, tmp_path: Path)
 
 
 def test_it_learns(drawn: Scenes, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, epochs=10, learning_rate=5e-3, light=0.0)
+    recipe = replace(RECIPE, epochs=16, learning_rate=5e-3, light=0.0)
     finder.fit(drawn, recipe, tmp_path, "key", validate=lambda net: {}, tell=lambda line: None)
     lines = [json.loads(line) for line in (tmp_path / "finder.jsonl").read_text().splitlines()]
     assert lines[-1]["loss_obj"] < 0.7 * lines[0]["loss_obj"]
