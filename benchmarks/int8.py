@@ -38,10 +38,10 @@ class Calibration(CalibrationDataReader):
     def __init__(self, pixels: Pixels) -> None:
         self._parts = iter([pixels[i : i + 8] for i in range(0, len(pixels), 8)])
 
-    def get_next(self) -> dict[str, Pixels] | None:  # type: ignore[override]
+    def get_next(self) -> dict[str, npt.NDArray[np.float32]] | None:  # type: ignore[override]
         """The next input, or None."""
         part = next(self._parts, None)
-        return None if part is None else {"image": part}
+        return None if part is None else {"image": part.astype(np.float32)}
 
 
 def quantised(model: Path, pixels: Pixels, folder: Path) -> Path:

@@ -269,7 +269,7 @@ def _card(
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "licence": "Apache-2.0 (weights and code)",
         "task": "overall quality of a photograph as people rate it, with four reasons",
-        "input": "whole picture, upright, sRGB, squashed to a square; uint8 RGB",
+        "input": "whole picture, upright, sRGB, squashed to a square; float32 RGB, 0..255",
         "preprocess": asdict(recipe.preprocess),
         "outputs": {
             "quality": "raw, scale of the BIQ2021 opinions 0..1, higher is better",

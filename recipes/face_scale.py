@@ -92,7 +92,7 @@ def faces_part(seen: Seen, enough_px: int) -> dict[str, Any]:
         seen: photographs with a face of `SMALLEST_PX` and more, at least 20 of them held out.
         enough_px: side from which a crop need not be enlarged.
     """
-    fitted = seen[seen.crop_px >= enough_px]
+    fitted = seen[(seen.crop_px >= enough_px) & ~seen.held]
     slope, offset = np.polyfit(fitted.crop, fitted.opinion, 1)
     held = seen[seen.held]
     # the runtime takes intervals in raw values, and one unit of these is `slope` of opinion
@@ -100,9 +100,9 @@ def faces_part(seen: Seen, enough_px: int) -> dict[str, Any]:
     coverage, coverage_sd = calibrate.coverage(error, held.spread, LEVEL)
     return {
         "rests_on": "opinions of whole photographs of BIQ2021 with a face, nobody rated faces alone. For the scale "
-        f"{len(fitted.opinion)} whose crop has {enough_px} px and more and is not enlarged, "
-        f"{int((~fitted.held).sum())} of them in the training of the judge; for the interval {len(held.opinion)} held "
-        f"out, with faces of {SMALLEST_PX} px and more",
+        f"{len(fitted.opinion)} of the training of the judge whose crop has {enough_px} of 320 px and more and is not "
+        f"enlarged: the face fills most of the photograph. For the interval {len(held.opinion)} held out, with faces "
+        f"of {SMALLEST_PX} of 320 px and more",
         "margin": MARGIN,
         "raw_range": [round(float((end - offset) / slope), 4) for end in (0.0, 1.0)],
         "interval": {
@@ -113,7 +113,7 @@ def faces_part(seen: Seen, enough_px: int) -> dict[str, Any]:
             "method": "split conformal on the held-out photographs; coverage: on one half with the factor of the other",
         },
         "population": {
-            "name": f"largest face of {len(seen.crop)} photographs of BIQ2021, {SMALLEST_PX} px and more of 320",
+            "name": f"largest face of {len(seen.crop)} photographs of BIQ2021, {SMALLEST_PX} of 320 px and more",
             "n": len(seen.crop),
             "raw_quantiles": calibrate.population_quantiles(seen.crop),
         },

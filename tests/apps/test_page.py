@@ -29,6 +29,11 @@ def test_every_page_has_the_shared_style_and_nothing_left_to_fill(name, place):
     assert "{{" not in before + after
 
 
+def test_a_title_may_look_like_a_place():
+    before, _ = template("explain.html", "body", {"title": "{{body}} {{width}}", "width": "9"})
+    assert "<title>{{body}} {{width}}</title>" in before
+
+
 def test_text_is_safe_in_an_element_and_in_a_quoted_attribute():
     assert safe("<b a=\"1\" c='2'>&") == "&lt;b a=&quot;1&quot; c=&#x27;2&#x27;&gt;&amp;"
 

@@ -15,6 +15,7 @@ from onnx import TensorProto
 
 from mien.core.errors import ModelError
 from mien.core.types import ATTRIBUTES
+from mien.faces.scorer import MARGIN
 from mien.runtime import judge as judge_module
 from mien.runtime.judge import EMBEDDED, FOLDER, Judge, Scale, card, list_models
 from runtime.tiny_judge import edit_card, write
@@ -155,7 +156,8 @@ def test_the_card_of_the_embedded_judge_says_what_its_scale_for_faces_rests_on()
     faces = card("mien-judge")["faces"]
     assert "nobody rated faces alone" in faces["rests_on"]
     assert faces["metrics"]["held out"]["n"] >= 50
-    assert 0 <= faces["interval"]["coverage_held_out"] <= 1
+    assert faces["interval"]["coverage_held_out"] == pytest.approx(faces["interval"]["level"], abs=0.1)
+    assert faces["margin"] == MARGIN
 
 
 def test_a_network_without_its_card_is_refused(copy: Path) -> None:
@@ -194,7 +196,9 @@ def test_a_card_with_a_scale_that_makes_no_sense_is_refused(copy: Path, change: 
         Judge.load(edit_card(copy, **change))
 
 
-@pytest.mark.parametrize("change", [{"crop_px": 3}, {"interpolation": "sinc"}, {"size_px": "big"}, {"size_px": 0}])
+@pytest.mark.parametrize(
+    "change", [{"crop_px": 3}, {"interpolation": "sinc"}, {"size_px": "big"}, {"size_px": 0}, {"reducing_gap": 1.9}]
+)
 def test_a_card_with_a_preprocess_of_the_future_is_refused(copy: Path, change: dict[str, object]) -> None:
     with pytest.raises(ModelError, match=r"unknown preprocess"):
         Judge.load(edit_card(copy, preprocess={"size_px": 256} | change))

@@ -22,7 +22,7 @@ GAP_SECONDS = 3.0
 FACES = ("whole", "best")
 IDENTITIES = ("adaface-ir50", "adaface-ir101")
 
-LineUp = Callable[[Sequence[Shot], Iterator[Score], Told], list[Lineup]]
+Split = Callable[[Sequence[Shot], Iterator[Score], Told], list[Lineup]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _picks(groups: Sequence[Sequence[Shot]], options: BestOptions, tally: Tally)
                     yield shot.path, row | who | more
 
 
-def _line_up_people(options: BestOptions) -> LineUp:
+def _line_up_people(options: BestOptions) -> Split:
     """Each person of a burst by itself.
 
     Raises:

@@ -22,10 +22,9 @@ def template(name: str, place: str, values: Mapping[str, str] | None = None) -> 
         values: text for other places, by name, as HTML; `{{base-style}}`, `{{style-hash}}` and `{{script-hash}}` are
             filled here.
     """
-    page = _read(name).replace("{{base-style}}", _read("page.css"))
-    before, after = page.split(f"{{{{{place}}}}}")
-    for key, value in (values or {}).items():
-        before = before.replace(f"{{{{{key}}}}}", value)
+    before, after = _read(name).replace("{{base-style}}", _read("page.css")).split(f"{{{{{place}}}}}")
+    known = dict(values or {})
+    before = re.sub(r"\{\{([a-z-]+)\}\}", lambda found: known.get(found[1], found[0]), before)
     for tag in ("style", "script"):
         for content in re.findall(f"<{tag}>(.*?)</{tag}>", before + after, re.DOTALL):
             digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -58,11 +58,7 @@ class Picture:
     height: int
     box: Box | None = None
     """The part of `pixels` that is the picture, where a reduced size had to be rounded up; None = all of it."""
-
-    @property
-    def is_reduced(self) -> bool:
-        """Whether the original had more pixels."""
-        return self.pixels.size != (self.width, self.height)
+    by_decoder: bool = False  #: whether the decoder itself reduced it, and did so before it cut colours off
 
 
 _PLUGINS = {
@@ -86,7 +82,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _MAX_HEADER_BYTES = 12 * 2**20  # Pillow joins the segments of a JPEG header in quadratic time
-_BIG_PX = 24_000_000
+BIG_PX = 24_000_000  #: pictures above it are decoded one at a time
 _TILE_PX = 4096 * 4096
 _BAND_PX = 2_000_000
 _OURS = (UnreadableImageError, Image.DecompressionBombError, MemoryError)  # `decode` knows what they mean
@@ -151,7 +147,7 @@ def _from_pil(im: Image.Image, enough_px: int | None, limits: Limits) -> Picture
     with _turn(im.width * im.height):
         im.load()
         mine = _finish(im, im.size, enough_px)
-    return mine if mine.pixels.im is not im.im else Picture(mine.pixels.copy(), mine.width, mine.height, mine.box)
+    return mine if mine.pixels.im is not im.im else replace(mine, pixels=mine.pixels.copy())
 
 
 # ---- files
@@ -286,20 +282,20 @@ def _reducible(size: tuple[int, int], halvings: int, enough_px: int) -> bool:
 
 
 def _turn(pixels: int) -> AbstractContextManager[None]:
-    return one_at_a_time() if pixels > _BIG_PX else nullcontext()
+    return one_at_a_time() if pixels > BIG_PX else nullcontext()
 
 
 def _finish(im: Image.Image, size: tuple[int, int], enough_px: int | None) -> Picture:
     """Loaded pixels of the file to pixels for us; `size` is the full size, before the orientation is applied."""
     orientation = _orientation(im)
     profile = im.info.get("icc_profile")
-    factor = min(im.size) // enough_px if enough_px and im.width * im.height > _BIG_PX else 1
+    factor = min(im.size) // enough_px if enough_px and im.width * im.height > BIG_PX else 1
     out = to_srgb(_shrink(im, factor) if factor > 1 else flatten(im), profile)
     box = _box(out.size, size, orientation)
     if orientation in _UPRIGHT:
         out = out.transpose(_UPRIGHT[orientation])
     width, height = size if orientation < 5 else size[::-1]
-    return Picture(_bare(out), width, height, box)
+    return Picture(_bare(out), width, height, box, by_decoder=im.size != size)
 
 
 def _box(reduced: tuple[int, int], size: tuple[int, int], orientation: int) -> Box | None:

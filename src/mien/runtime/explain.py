@@ -60,8 +60,7 @@ def explain(source: Source, *, model: str | os.PathLike[str] | Judge | None = No
     """
     judge = model if isinstance(model, Judge) else _embedded() if model is None else Judge.load(model)
     whole = Scorer(judge).score(source)
-    enough_px = judge.preprocess.enough_px
-    picture = decode(source, enough_px=enough_px and enough_px * GRID // PART)
+    picture = decode(source)
     rows = [row for box in part_boxes(picture.pixels.size) for row in judge([judge.prepare(picture.pixels.crop(box))])]
     if failed := next((row for row in rows if row.status != "ok"), None):
         raise ModelError(f"a part of the picture has no score, so there is no map: {failed.error}")

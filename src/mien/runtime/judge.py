@@ -241,11 +241,14 @@ def _preprocess_of(facts: Mapping[str, Any], path: Path) -> Preprocess | ViewPre
         if "inputs" in values:
             return ViewPreprocess.from_dict(values)
         preprocess = Preprocess(**values)
-        if preprocess.size_px > 0 and preprocess.reducing_gap >= 1:
+        if preprocess.size_px > 0 and preprocess.reducing_gap >= 2:
             return preprocess
     except (TypeError, UsageError):  # a field that this release does not have, or a value of another type
         pass
-    raise ModelError(f"the card of {path.name} has an unknown preprocess: {values!r}. A newer mien may know it")
+    raise ModelError(
+        f"the card of {path.name} has an unknown preprocess: {values!r}. It is of another "
+        "version of mien: export or train it again with this one"
+    )
 
 
 def _scale_of(facts: Mapping[str, Any], path: Path) -> Scale:

@@ -22,7 +22,7 @@ from time import perf_counter
 
 from mien.core.decode import Picture, Source, decode
 from mien.core.errors import ModelError, UnreadableImageError, UsageError
-from mien.core.preprocess import Preprocess
+from mien.core.preprocess import Preprocess, read
 from mien.core.types import Score
 from mien.runtime.judge import Judge, Prepared, usable_cores
 from mien.runtime.stream import check_several, in_order, path_of, printable, told
@@ -67,7 +67,7 @@ class Scorer:
         self._threads = threads or usable_cores()
         self._batch = batch
         self._judge = model if isinstance(model, Judge) else Judge.load(model, threads=self._threads)
-        self._enough_px = None if exact else self._judge.preprocess.enough_px
+        self._exact = exact
 
     @property
     def model_id(self) -> str:
@@ -142,7 +142,7 @@ class Scorer:
     def _prepare(self, source: Source) -> _Prepared:
         started = perf_counter()
         try:
-            picture, inputs = self._decoded(source)
+            picture, inputs = self._read(source)
         except UnreadableImageError:
             raise
         except UsageError as error:
@@ -152,15 +152,13 @@ class Scorer:
         ms = 1e3 * (perf_counter() - started)
         return _Prepared(path_of(source), inputs, picture.width, picture.height, ms)
 
-    def _decoded(self, source: Source) -> tuple[Picture, Prepared]:
-        """At reduced scale where that leaves the score as it is."""
-        picture = decode(source, enough_px=self._enough_px)
-        inputs = self._judge.prepare(picture.pixels, picture.box)
+    def _read(self, source: Source) -> tuple[Picture, Prepared]:
         preprocess = self._judge.preprocess
-        if picture.is_reduced and isinstance(preprocess, Preprocess) and preprocess.is_clipped(inputs["image"]):
-            picture = decode(source)
-            inputs = self._judge.prepare(picture.pixels, picture.box)
-        return picture, inputs
+        if isinstance(preprocess, Preprocess):
+            picture, image = read(source, preprocess, exact=self._exact)
+            return picture, {"image": image}
+        picture = decode(source, enough_px=None if self._exact else preprocess.enough_px)
+        return picture, self._judge.prepare(picture.pixels, picture.box)
 
     def _prepare_or_row(self, source: Source) -> _Prepared | Score:
         try:

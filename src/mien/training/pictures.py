@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from mien.core.decode import decode
 from mien.core.errors import UnreadableImageError, UsageError
+from mien.core.preprocess import read
 from mien.core.views import ViewPreprocess
 from mien.data.sample import Sample
 from mien.training.crops import Arrays
@@ -44,8 +46,15 @@ def decoded(sample: Sample, enough_px: int | None) -> Image.Image:
     Raises:
         UsageError: it cannot be read; the message names it.
     """
-    try:
+    with _named(sample):
         return decode(sample.read(), enough_px=enough_px).pixels
+
+
+@contextmanager
+def _named(sample: Sample) -> Iterator[None]:
+    """An error says which picture cannot be read."""
+    try:
+        yield
     except (OSError, UnreadableImageError) as error:
         raise UsageError(
             f"the picture {sample.file} ({sample.name}) cannot be read: {error}. Repair it, or take its row out of "
@@ -64,9 +73,10 @@ def train_views(recipe: Recipe, sample: Sample, rng: np.random.Generator) -> Arr
 
 def test_views(recipe: Recipe, sample: Sample) -> dict[str, Any]:
     """What the network is shown of a picture when it is measured, as `mien score` will show it."""
-    picture = decoded(sample, recipe.preprocess.enough_px)
     if not isinstance(recipe.preprocess, ViewPreprocess):
-        return {"image": recipe.preprocess(picture)}
+        with _named(sample):
+            return {"image": read(sample.read(), recipe.preprocess)[1]}
+    picture = decoded(sample, recipe.preprocess.enough_px)
     looks = recipe.look(picture, sample.box, recipe.inputs)
     try:
         return {name: view(looks[name]) for name, view in recipe.preprocess.inputs.items()}

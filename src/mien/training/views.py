@@ -108,7 +108,11 @@ def load(out: Path) -> Views:
 
 
 def whole(samples: Sequence[Sample], size_px: int) -> npt.NDArray[np.uint8]:
-    """The undegraded whole pictures, prepared as at inference: (n, size_px, size_px, 3) uint8."""
+    """The undegraded whole pictures in whole grey levels, as pictures below `Preprocess.enough_px` are prepared.
+
+    Returns:
+        (n, size_px, size_px, 3) uint8.
+    """
     square = (size_px, size_px)
     return np.stack([np.asarray(s.open().resize(square, Image.Resampling.BILINEAR)) for s in samples])
 
