@@ -55,6 +55,22 @@ class Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
+class Head(nn.Module):
+    """What each place tells: one convolution for all strides, because a face is a face at every size."""
+
+    def __init__(self, c: int, start: tuple[float, ...]) -> None:
+        """Of maps with c channels; `start` is what all places tell at the start."""
+        super().__init__()
+        self.look = nn.Conv2d(c, c, 3, 1, 1)
+        self.tell = nn.ModuleList(nn.Conv2d(c, len(start), 1) for _ in STRIDES)
+        for tell in self.tell:
+            cast("nn.Parameter", tell.bias).data[:] = torch.tensor(start)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """(n, c, h / S, w / S) for each stride S -> (n, numbers, h / S, w / S)."""
+        return [tell(F.relu(self.look(x))) for x, tell in zip(maps, self.tell, strict=True)]
+
+
 class FinderNet(nn.Module):
     """See the head of this file."""
 
@@ -81,15 +97,11 @@ class FinderNet(nn.Module):
             nn.Sequential(ConvBlock(a, b, 2), *(Residual(b, between) for _ in range(depth)))
             for a, b, depth in zip((stem[-1], *widths), widths, depths, strict=False)
         )
-        self.lateral = nn.ModuleList(nn.Conv2d(c, neck, 1) for c in widths)
-        # one convolution for all strides, because a face is a face at every size; statistics of their own
-        self.head = nn.Conv2d(neck, neck, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(neck) for _ in STRIDES)
-        self.tell = nn.ModuleList(nn.Conv2d(neck, sum(_PARTS), 1) for _ in STRIDES)
-        for tell in self.tell:
-            bias = cast("nn.Parameter", tell.bias)
-            nn.init.constant_(bias[1], _RARE)
-            bias.data[-10:] = torch.tensor(_MEAN_FACE)
+        self.lateral = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, neck, 1, bias=False), nn.BatchNorm2d(neck)) for c in widths
+        )
+        self.faces = Head(neck, (0.0, _RARE, 0.0, 0.0, 0.0, 0.0))
+        self.points = Head(neck, _MEAN_FACE)
 
     def forward(self, image: Tensor) -> Answers:
         """See the head of this file; boxes and landmarks are in pixels of `image`."""
@@ -117,8 +129,7 @@ class FinderNet(nn.Module):
         joined = [seen[2]]
         for finer in (seen[1], seen[0]):
             joined.insert(0, finer + F.interpolate(joined[0], scale_factor=2.0, mode="nearest"))
-        told = zip(joined, self.norms, self.tell, strict=True)
-        return [tell(F.relu(norm(self.head(x)))) for x, norm, tell in told]
+        return [torch.cat(both, 1) for both in zip(self.faces(joined), self.points(joined), strict=True)]
 
 
 class Deployed(nn.Module):
