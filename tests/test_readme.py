@@ -73,6 +73,7 @@ def _write_checkpoint(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the command lines are for a POSIX shell")
+@pytest.mark.slow
 def test_every_command_line_runs(album: Path):
     lines = command_lines()
     assert len(lines) >= 6

@@ -348,7 +348,7 @@ def test_jpeg2000_with_fewer_levels_than_asked_for():
 
 
 def test_big_pictures_are_averaged_down_in_bands(monkeypatch):
-    monkeypatch.setattr(decode_module, "_BIG_PX", 1000)
+    monkeypatch.setattr(decode_module, "BIG_PX", 1000)
     monkeypatch.setattr(decode_module, "_BAND_PX", 700)
     im = with_alpha(RGB).resize((61, 45))
     picture = decode(encode(im, "PNG"), enough_px=16)
@@ -375,7 +375,7 @@ def test_one_big_picture_at_a_time(monkeypatch):
     monkeypatch.setattr(decode_module, "_finish", slow)
     data = encode(RGB, "PNG")
     for limit, expected in ((1000, 1), (10_000, 4)):
-        monkeypatch.setattr(decode_module, "_BIG_PX", limit)
+        monkeypatch.setattr(decode_module, "BIG_PX", limit)
         most = 0
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(decode, [data] * 4))

@@ -110,6 +110,7 @@ def test_the_two_official_files_make_one_network_and_one_file_does_not(net: DSLF
         load_official(other, iqa)
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_same_scores_for_any_number_of_pictures(net: DSLFIQA, tmp_path: Path) -> None:
     @torch.inference_mode()
     def network(batch: Arrays) -> Arrays:

@@ -49,6 +49,7 @@ def test_a_picture_file_gets_the_official_score_through_the_front_door(checkpoin
     assert row.model.startswith("efficient-fiqa-student@")
 
 
+@pytest.mark.slow
 def test_the_exported_file_scores_the_same_without_torch(checkpoint: Path, picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "student.onnx"
     assert export("efficient-fiqa-student", checkpoint, out) <= 1e-4

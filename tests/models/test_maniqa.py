@@ -67,6 +67,7 @@ def test_twenty_crops_at_full_resolution() -> None:
     np.testing.assert_allclose(corner[0].transpose(1, 2, 0), pixels[6:, 76:] / 127.5 - 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_same_scores_for_any_number_of_pictures(net: MANIQA, tmp_path: Path) -> None:
     @torch.inference_mode()
     def network(batch: Arrays) -> Arrays:

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mien.core import preprocess as preprocess_module
 from mien.core.errors import UsageError
 from mien.core.types import STATUSES, Score
-from mien.runtime import scorer as scorer_module
 from mien.runtime.scorer import Scorer
 
 POINTS = ["score", "score_lo", "score_hi", "percentile", "sharpness", "exposure", "noise", "compression"]
@@ -134,7 +134,7 @@ def test_an_unforeseen_error_in_decoding_becomes_a_row_of_one_line(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr(scorer_module, "decode", broken)
+    monkeypatch.setattr(preprocess_module, "decode", broken)
     (row,) = scorer.stream([photos[0]])
     assert (row.status, row.error) == ("decode_error", "ZeroDivisionError: by zero")
 

@@ -24,6 +24,7 @@ def recipe():
     return module
 
 
+@pytest.mark.slow
 def test_quick_run_from_pictures_to_scores(recipe, tmp_path):
     write_biq2021(tmp_path / "data" / "biq2021", n_train=24, n_val=24)
     write_sfhq(tmp_path / "data" / "sfhq")

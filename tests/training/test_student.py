@@ -191,7 +191,9 @@ def test_the_exported_file_equals_the_network(tmp_path):
     net = JudgeNet(stem=8, widths=(8, 16), depths=(1, 1), hidden=16, teacher_features=4).eval()
     export(net, tmp_path / "j.onnx", 32)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-    quality, spread, attributes = onnxruntime.InferenceSession(tmp_path / "j.onnx").run(None, {"image": pixels})
+    quality, spread, attributes = onnxruntime.InferenceSession(tmp_path / "j.onnx").run(
+        None, {"image": pixels.astype(np.float32)}
+    )
     expected = student.predict(net, pixels)
     assert quality == pytest.approx(expected.quality.numpy(), abs=2e-3)  # weights are stored in half precision
     assert spread == pytest.approx(expected.spread.numpy(), abs=2e-3)
