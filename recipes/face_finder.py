@@ -46,6 +46,7 @@ class FaceFinder:
     plan: ScenePlan = field(default_factory=ScenePlan)
     scenes: int = 20_000
     scene_seed: int = 20261125
+    alone_px: float = 64.0  #: see `mien.data.composites.read`
     training: FinderRecipe = field(default_factory=FinderRecipe)
     size_px: int = 640  #: what the card recommends
     nms_iou: float = 0.45
@@ -68,8 +69,10 @@ QUICK = FaceFinder(
 def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: Path) -> Path:
     """All stages; returns the card. Without a teacher, the portraits keep the labels of their table."""
     work.mkdir(parents=True, exist_ok=True)
-    train, held = (composites.read(root, split, labels_of(teacher)) for split in ("train", "val"))
+    train = composites.read(root, "train", labels_of(teacher), alone_px=recipe.alone_px)
+    held = composites.read(root, "val", labels_of(teacher))
     _say(f"{len(train.portraits)} portraits, {len(train.photographs)} photographs, {len(train.empty)} without people")
+    _say(f"{len(train.alone)} photographs of one person, whose face is cut out, too")
     drawn = scenes.build(train, recipe.plan, recipe.scenes, recipe.scene_seed, work / "scenes")
     _say(f"{len(drawn)} scenes with {int((~drawn.ignored).sum())} faces")
     watched = finding.trials(held, recipe.watched, photographs=recipe.watched)
@@ -177,6 +180,7 @@ def _training(recipe: FaceFinder, train: Sources, drawn: Scenes, log: bytes) -> 
                 "name": "BIQ2021, train part",
                 "pictures": len(train.photographs) + len(train.empty),
                 "with_people": len(train.photographs),
+                "faces_cut_out": len(train.alone),
                 "terms": "offered for research by its authors; no licence file; not shipped with mien",
                 "faces": f"pseudo-labels of YuNet (Apache-2.0, itself trained on WIDER FACE), confidence "
                 f"{composites.SURE} and above; not shipped",
@@ -199,7 +203,7 @@ def _training(recipe: FaceFinder, train: Sources, drawn: Scenes, log: bytes) -> 
 KNOWN_FAILURES = (
     "All labels go back to YuNet: faces that it does not see in a good picture were never learned, and its taste "
     "(apes, masks and statues may count as faces) was.",
-    "Most faces of the training are synthetic portraits of adults, nearly frontal; profiles and people from behind are "
+    "Many faces of the training are synthetic portraits of adults, nearly frontal; profiles and people from behind are "
     "rare.",
     "Faces below 12 px of the network's input are not looked for.",
 )

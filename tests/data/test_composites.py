@@ -60,6 +60,24 @@ def test_the_parts_stay_apart_and_doubtful_photographs_stay_out(root: Path, sour
     assert len(sources.photographs) == 8 and sum(len(p.doubtful) for p in sources.photographs) == 4
 
 
+def test_photographs_of_one_person_can_give_faces_to_cut_out(root: Path, sources: Sources) -> None:
+    assert sources.alone == ()
+    given = composites.read(root, "train", alone_px=20)
+    assert {seen.sample.name for seen in given.alone} == {f"p{i}.jpg" for i in range(24) if i % 6 == 3}  # nobody else
+    for seen in given.alone:
+        (face,), (w, h) = seen.faces, seen.sample.open().size
+        assert face.box == pytest.approx((0.1 * w, 0.2 * h, 0.4 * w, 0.6 * h))
+    assert composites.read(root, "train", alone_px=60).alone == ()  # they are 30 px
+
+
+def test_cut_out_faces_come_into_composites(dotted: Sources) -> None:
+
+    both = replace(dotted, alone=(Seen(dotted.portraits[0].sample, (replace(FACE, confidence=0.5),)),))
+    plan = ONE
+    found = {face.confidence for seed in range(12) for face in scene(both, plan, seed).faces}
+    assert found == {0.5, FACE.confidence}
+
+
 def test_a_part_without_pictures_is_refused(root: Path) -> None:
     with pytest.raises(UsageError, match="has no portraits and no photographs and no empty in its test part"):
         composites.read(root, "test")

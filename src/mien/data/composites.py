@@ -14,7 +14,7 @@ after turning it. What nobody could see any more (a face of 14 px through a moti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +55,7 @@ class Sources:
     portraits: tuple[Seen, ...]  #: one synthetic face each
     photographs: tuple[Seen, ...]  #: people in them
     empty: tuple[Sample, ...]  #: nobody in them
+    alone: tuple[Seen, ...] = ()  #: photographs of one person, as `Seen` portraits: their faces are cut out, too
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,20 @@ class ScenePlan:
     strength: tuple[float, float] = (0.1, 0.9)
 
 
-def read(root: Path, split: str, relabel: Callable[[Image.Image, Face], Face] | None = None) -> Sources:
+def read(
+    root: Path,
+    split: str,
+    relabel: Callable[[Image.Image, Face], Face] | None = None,
+    *,
+    alone_px: float | None = None,
+) -> Sources:
     """The pictures of one part of BIQ2021 and SFHQ.
 
     Args:
         root: folder that holds biq2021/ and sfhq/.
         split: "train" or "val".
         relabel: a better label for the face of a portrait, see `mien.data.face_labels.consensus`; None: the table's.
+        alone_px: photographs in which one face of that size was seen alone give faces to cut out, too; None: not so.
 
     Returns:
         Pictures in the order of the tables. Photographs in which the finder saw only something doubtful are left out.
@@ -121,10 +129,24 @@ def read(root: Path, split: str, relabel: Callable[[Image.Image, Face], Face] | 
         for s in sfhq.read(root / "sfhq")
         if s.split == split
     ]
-    sources = Sources(tuple(portraits), tuple(photographs), tuple(empty))
-    if lacking := [name for name, pictures in vars(sources).items() if not pictures]:
+    alone = () if alone_px is None else tuple(_alone(photographs, alone_px, relabel))
+    sources = Sources(tuple(portraits), tuple(photographs), tuple(empty), alone)
+    if lacking := [name for name in ("portraits", "photographs", "empty") if not getattr(sources, name)]:
         raise UsageError(f"{root} has no {' and no '.join(lacking)} in its {split} part; scenes need all three")
     return sources
+
+
+def _alone(
+    photographs: Sequence[Seen], least_px: float, relabel: Callable[[Image.Image, Face], Face] | None
+) -> Iterator[Seen]:
+    """Photographs of one person as portraits: the face in pixels."""
+    for seen in photographs:
+        if len(seen.faces) != 1 or seen.doubtful:
+            continue
+        picture = seen.sample.open()
+        face = _moved(seen.faces[0], np.array(picture.size), np.zeros(2))
+        if _size(face.box) >= least_px:
+            yield Seen(seen.sample, (face if relabel is None else relabel(picture, face),))
 
 
 def scene(sources: Sources, plan: ScenePlan, seed: int | Sequence[int]) -> Scene:
@@ -228,7 +250,7 @@ class _Cut:
 
 def _with_face(made: Scene, sources: Sources, plan: ScenePlan, rng: Generator) -> Scene:
     """One more face, where there is room for it."""
-    cut = _cut(_pick(sources.portraits, rng), plan, rng)
+    cut = _cut(_pick((*sources.portraits, *sources.alone), rng), plan, rng)
     turned = rng.random() < plan.turned_share
     angle = rng.uniform(*plan.turned_deg) if turned else rng.uniform(0, plan.leaning_deg)
     angle *= rng.choice([-1.0, 1.0])
