@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mien.core.types import Face
 from mien.data import biq2021
 from mien.data.composites import SURE
 from mien.evaluation.correlation import srcc
@@ -68,7 +67,7 @@ def _rows(model: Path, root: Path) -> Iterator[tuple[float, float, float, float,
         if not sure:
             continue
         picture = sample.open()
-        face = max((_in_pixels(face, picture.size) for face in sure), key=lambda face: face.area)
+        face = max((face.moved(picture.size) for face in sure), key=lambda face: face.area)
         if max(face.box[2] - face.box[0], face.box[3] - face.box[1]) < SMALLEST_PX:
             continue
         cut = upright_crop(picture, face, margin=MARGIN)
@@ -77,12 +76,6 @@ def _rows(model: Path, root: Path) -> Iterator[tuple[float, float, float, float,
         opinion = sample.label
         assert opinion is not None
         yield opinion, float(quality[0]), float(spread[0]), float(quality[1]), cut.width, sample.split == "val"
-
-
-def _in_pixels(face: Face, size: tuple[int, int]) -> Face:
-    (w, h), (x1, y1, x2, y2) = size, face.box
-    first, second, third, fourth, fifth = ((x * w, y * h) for x, y in face.landmarks)
-    return Face((x1 * w, y1 * h, x2 * w, y2 * h), (first, second, third, fourth, fifth), face.confidence)
 
 
 def faces_part(seen: Seen, enough_px: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
+import scripts
 from mien.apps.cli import app
 from mien.models import zoo
 from mien.subjective.scale import METHODS
@@ -21,11 +21,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 @pytest.fixture
 def networks() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_networks", DOCS / "networks.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("docs/networks.py")
 
 
 def test_the_page_of_the_networks_is_made_of_their_cards(networks: ModuleType) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,19 +10,13 @@ from types import ModuleType
 import pytest
 
 import face_sources
+import scripts
 from faces import tiny_finder
-
-FILE = Path(__file__).parents[2] / "benchmarks" / "faces.py"
 
 
 @pytest.fixture
-def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_faces", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "benchmark_faces", module)  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+def benchmark() -> ModuleType:
+    return scripts.load("benchmarks/faces.py")
 
 
 def test_two_finders_side_by_side(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import scripts
 
 torch = pytest.importorskip("torch")
 
@@ -35,13 +34,7 @@ DIFFERENT = {
 
 @pytest.fixture(scope="module")
 def costs() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "network_costs.py"
-    spec = importlib.util.spec_from_file_location("network_costs", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("benchmarks/network_costs.py")
 
 
 def test_every_network_is_counted(costs: ModuleType) -> None:

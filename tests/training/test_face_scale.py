@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-FILE = Path(__file__).parents[2] / "recipes" / "face_scale.py"
+import scripts
 
 
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
     pytest.importorskip("scipy")
-    spec = importlib.util.spec_from_file_location("face_scale", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["face_scale"] = module  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("recipes/face_scale.py")
 
 
 def seen(recipe: ModuleType, n: int, *, error: float = 0.05) -> object:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,22 +10,16 @@ import pytest
 from PIL import Image
 
 import face_sources
+import scripts
 
 pytest.importorskip("torch")
 
 from mien.faces.find import Finder
 
-FILE = Path(__file__).parents[2] / "recipes" / "face_finder.py"
-
 
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("face_finder", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["face_finder"] = module  # dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("recipes/face_finder.py")
 
 
 def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_path: Path) -> None:

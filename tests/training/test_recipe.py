@@ -1,27 +1,21 @@
 """The recipe of the embedded judge, in its quick form, makes a model that scores pictures."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch")
 import mien
+import scripts
 from synthetic import write_backbone, write_biq2021, write_sfhq
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 PORTRAITS = Path(__file__).parents[2] / "examples" / "portraits"
 
 
 @pytest.fixture(scope="module")
 def recipe():
-    spec = importlib.util.spec_from_file_location("embedded_judge", RECIPES / "embedded_judge.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["embedded_judge"] = module
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load("recipes/embedded_judge.py")
 
 
 @pytest.mark.slow

@@ -225,24 +225,7 @@ def _with_face(source: str, score: Score, finder: Finder | None) -> tuple[Score,
     faces = finder.find(picture)
     if not faces:
         return replace(score, n_faces=0), values | {"n_faces": 0.0}
-    return _placed(score, faces), values | _of_face(picture, faces)
-
-
-def _placed(score: Score, faces: list[Face]) -> Score:
-    """The row of the whole picture with what `mien score --faces` says of where its largest face is."""
-    face = faces[0]
-    x1, y1, x2, y2 = face.box
-    return replace(
-        score,
-        face_index=0,
-        n_faces=len(faces),
-        x1=x1,
-        y1=y1,
-        x2=x2,
-        y2=y2,
-        landmarks=face.landmarks,
-        face_confidence=face.confidence,
-    )
+    return score.of_face(faces[0], 0, len(faces)), values | _of_face(picture, faces)
 
 
 def _of_face(picture: Image, faces: list[Face]) -> dict[str, Any]:

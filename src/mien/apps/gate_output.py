@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from mien.apps.terminal import sheet, show
 from mien.core.errors import MissingExtraError, UsageError
 from mien.core.rows import one_line
 from mien.core.tables import SUFFIXES
@@ -208,17 +208,15 @@ def print_failed(found: Count) -> None:
     """The first pictures that failed, on stdout, which is a terminal."""
     if not found.shown:
         return
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    sheet = Table(box=None, pad_edge=False, title_justify="left")
+    failures = sheet()
     if found.failed > len(found.shown):
-        sheet.title = f"the first {len(found.shown)} of {found.failed:,} that fail"
-    sheet.add_column("score", justify="right", style="bold")
-    sheet.add_column("path", overflow="fold")
-    sheet.add_column("fails for", overflow="fold")
+        failures.title = f"the first {len(found.shown)} of {found.failed:,} that fail"
+    failures.add_column("score", justify="right", style="bold")
+    failures.add_column("path", overflow="fold")
+    failures.add_column("fails for", overflow="fold")
     for row in found.shown:
         reasons = "\n".join(reason["sentence"] for reason in row["reasons"])
-        sheet.add_row(f"{row['score']:.1f}", Text(row["path"]), Text(reasons))
-    Console(file=sys.stdout).print(sheet)
+        failures.add_row(f"{row['score']:.1f}", Text(row["path"]), Text(reasons))
+    show(failures)

@@ -8,9 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.core.types import ATTRIBUTES
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WORST = 20  #: rows of the table
 FAILURES = 10  #: inputs without a score that are named
@@ -115,11 +118,9 @@ def print_table(tally: Tally) -> None:
     """The worst pictures, or faces, on stdout, which is a terminal."""
     if not tally.scored:
         return
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, title_justify="left")
+    table = sheet()
     if tally.scored > len(tally.worst):
         table.title = f"the {len(tally.worst)} worst of {_count(tally.scored, 'face' if tally.faces else 'picture')}"
     table.add_column("score", justify="right", style="bold")
@@ -135,6 +136,20 @@ def print_table(tally: Tally) -> None:
         if tally.faces:
             cells.append(f"{row['face_index'] + 1}/{row['n_faces']}")
         table.add_row(*cells, Text(row["path"]))
+    show(table)
+
+
+def sheet() -> Table:
+    """An empty table with room for a title, without lines."""
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, title_justify="left")
+
+
+def show(table: Table) -> None:
+    """Print a table on stdout, which is a terminal."""
+    from rich.console import Console
+
     Console(file=sys.stdout).print(table)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 Status = Literal["ok", "no_face", "decode_error", "unsupported", "too_large", "too_small", "missing", "model_error"]
@@ -47,6 +47,21 @@ class Score:
     landmarks: tuple[Point, ...] | None = None  #: of the face, x and y in the same pixels, in the order of `LANDMARKS`
     face_confidence: float | None = None  #: 0..1, how sure the finder is that this is a face
 
+    def of_face(self, face: Face, index: int, n_faces: int) -> Score:
+        """The row with where the face lies: the one of this index among so many, in pixels of the upright picture."""
+        x1, y1, x2, y2 = face.box
+        return replace(
+            self,
+            face_index=index,
+            n_faces=n_faces,
+            x1=x1,
+            y1=y1,
+            x2=x2,
+            y2=y2,
+            landmarks=face.landmarks,
+            face_confidence=face.confidence,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The row: every column in order, `None` where there is nothing to say."""
         return {name: getattr(self, name) for name in COLUMNS}
@@ -90,3 +105,13 @@ class Face:
         """Of the box, square pixels."""
         x1, y1, x2, y2 = self.box
         return max(0.0, x2 - x1) * max(0.0, y2 - y1)
+
+    def moved(self, scale: Point, shift: Point = (0.0, 0.0)) -> Face:
+        """The face after x -> scale x + shift, in x and in y."""
+
+        def move(point: Point) -> Point:
+            return scale[0] * point[0] + shift[0], scale[1] * point[1] + shift[1]
+
+        x1, y1, x2, y2 = self.box
+        first, second, third, fourth, fifth = map(move, self.landmarks)
+        return Face((*move((x1, y1)), *move((x2, y2))), (first, second, third, fourth, fifth), self.confidence)

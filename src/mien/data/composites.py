@@ -144,7 +144,7 @@ def _alone(
         if len(seen.faces) != 1 or seen.doubtful:
             continue
         picture = seen.sample.open()
-        face = _moved(seen.faces[0], np.array(picture.size), np.zeros(2))
+        face = seen.faces[0].moved(picture.size)
         if _size(face.box) >= least_px:
             yield Seen(seen.sample, (face if relabel is None else relabel(picture, face),))
 
@@ -214,11 +214,12 @@ def _photograph(seen: Seen, plan: ScenePlan, rng: Generator) -> Scene:
     """A window of a photograph with people."""
     picture = seen.sample.open()
     window, box = _window(picture, plan.size_px, rng)
-    scale = np.array(picture.size) * (plan.size_px / np.array([box[2] - box[0], box[3] - box[1]]))
-    shift = -np.array(box[:2]) * plan.size_px / np.array([box[2] - box[0], box[3] - box[1]])
+    (w, h), side = picture.size, box[2] - box[0]
+    scale = w * (plan.size_px / side), h * (plan.size_px / side)
+    shift = -box[0] * plan.size_px / side, -box[1] * plan.size_px / side
     kept, ignored = [], []
     for face in (*seen.faces, *seen.doubtful):
-        moved = _moved(face, scale, shift)
+        moved = face.moved(scale, shift)
         inside = _part_inside(moved.box, plan.size_px)
         if face in seen.faces and inside >= 0.6 and _size(moved.box) >= 6:
             kept.append(moved)
@@ -297,9 +298,9 @@ def _cut(seen: Seen, plan: ScenePlan, rng: Generator) -> _Cut:
     width, height = (
         max(1, round(side * factor * s)) for side, s in zip(picture.size, (stretch, 1 / stretch), strict=True)
     )
-    scale = np.array([width / picture.width, height / picture.height])
+    scale = width / picture.width, height / picture.height
     picture = picture.resize((width, height), _FILTERS[rng.integers(len(_FILTERS))], reducing_gap=3.0)
-    face = _moved(face, scale, np.zeros(2))
+    face = face.moved(scale)
     return _Cut(_relit(picture, rng), _mask(picture.size, face.box, rng), face)
 
 
@@ -441,12 +442,6 @@ def _degraded(made: Scene, plan: ScenePlan, rng: Generator) -> Scene:
 
 def _pick(pictures: Sequence[Any], rng: Generator) -> Any:
     return pictures[int(rng.integers(len(pictures)))]
-
-
-def _moved(face: Face, scale: npt.NDArray[Any], shift: npt.NDArray[Any]) -> Face:
-    """The face after x -> scale x + shift."""
-    box = np.array(face.box).reshape(2, 2) * scale + shift
-    return replace(face, box=four(box.ravel()), landmarks=five(np.array(face.landmarks) * scale + shift))
 
 
 def _size(box: Box) -> float:

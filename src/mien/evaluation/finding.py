@@ -115,12 +115,5 @@ def _numbers(pictures: Sequence[Matched], confidence: float) -> dict[str, Any]:
 def _whole(seen: Seen) -> Scene:
     """A photograph as it is; its faces are in parts of width and height."""
     picture = seen.sample.open()
-    w, h = picture.size
-
-    def pixels(face: Face) -> Face:
-        x1, y1, x2, y2 = face.box
-        a, b, c, d, e = ((w * x, h * y) for x, y in face.landmarks)
-        return replace(face, box=(w * x1, h * y1, w * x2, h * y2), landmarks=(a, b, c, d, e))
-
-    ignored = tuple(pixels(face).box for face in seen.doubtful)
-    return Scene(picture, tuple(map(pixels, seen.faces)), ignored, "photograph")
+    ignored = tuple(face.moved(picture.size).box for face in seen.doubtful)
+    return Scene(picture, tuple(face.moved(picture.size) for face in seen.faces), ignored, "photograph")

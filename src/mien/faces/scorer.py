@@ -22,7 +22,7 @@ from PIL import Image
 
 from mien.core.decode import Picture, Source, decode
 from mien.core.errors import ModelError, UnreadableImageError, UsageError
-from mien.core.types import Face, Point, Score
+from mien.core.types import Face, Score
 from mien.runtime.judge import Judge, Prepared, usable_cores
 from mien.runtime.stream import check_several, in_order, path_of, printable, told
 
@@ -219,30 +219,10 @@ def _batches(faces: Sequence[Face], most: int) -> Iterator[Sequence[Face]]:
 def _in_full(face: Face, picture: Picture) -> Face:
     """A face in decoded pixels as one in the pixels of the upright original."""
     left, upper, right, lower = picture.box or (0.0, 0.0, *picture.pixels.size)
-    scale_x, scale_y = picture.width / (right - left), picture.height / (lower - upper)
-
-    def full(point: Point) -> Point:
-        return (point[0] - left) * scale_x, (point[1] - upper) * scale_y
-
-    x1, y1, x2, y2 = face.box
-    first, second, third, fourth, fifth = map(full, face.landmarks)
-    return Face((*full((x1, y1)), *full((x2, y2))), (first, second, third, fourth, fifth), face.confidence)
+    x, y = picture.width / (right - left), picture.height / (lower - upper)
+    return face.moved((x, y), (-left * x, -upper * y))
 
 
 def _placed(row: Score, index: int, found: Face, n_faces: int, picture: Picture) -> Score:
     """The row with what is known of its face, which was `found` in decoded pixels."""
-    face = _in_full(found, picture)
-    x1, y1, x2, y2 = face.box
-    return replace(
-        row,
-        face_index=index,
-        n_faces=n_faces,
-        x1=x1,
-        y1=y1,
-        x2=x2,
-        y2=y2,
-        width=picture.width,
-        height=picture.height,
-        landmarks=face.landmarks,
-        face_confidence=face.confidence,
-    )
+    return replace(row.of_face(_in_full(found, picture), index, n_faces), width=picture.width, height=picture.height)
