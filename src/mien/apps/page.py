@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 
+_SHARED = {"base-head": "page_head.html", "base-style": "page.css", "plots-style": "page_plots.css"}
+
 
 def template(name: str, place: str, values: Mapping[str, str] | None = None) -> tuple[str, str]:
     """A page before and after what is to be put into it.
@@ -19,11 +21,11 @@ def template(name: str, place: str, values: Mapping[str, str] | None = None) -> 
     Args:
         name: of the file, for example "report.html".
         place: the name of the place, `{{place}}` in the file.
-        values: text for other places, by name, as HTML; `{{base-style}}`, `{{style-hash}}` and `{{script-hash}}` are
-            filled here.
+        values: text for other places, by name, as HTML; `{{style-hash}}`, `{{script-hash}}` and what pages share
+            (`_SHARED`) are filled here.
     """
-    before, after = _read(name).replace("{{base-style}}", _read("page.css")).split(f"{{{{{place}}}}}")
-    known = dict(values or {})
+    before, after = _read(name).split(f"{{{{{place}}}}}")
+    known = {key: _read(shared) for key, shared in _SHARED.items()} | dict(values or {})
     before = re.sub(r"\{\{([a-z-]+)\}\}", lambda found: known.get(found[1], found[0]), before)
     for tag in ("style", "script"):
         for content in re.findall(f"<{tag}>(.*?)</{tag}>", before + after, re.DOTALL):
