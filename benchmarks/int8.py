@@ -27,7 +27,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from mien.data import biq2021
 from mien.evaluation.correlation import inside_groups, srcc
 from mien.runtime.judge import EMBEDDED, FOLDER, card, find_model
-from mien.training.views import whole
+from mien.training.feed import whole
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 import mien
 from mien.data.degradations import Degradation, degrade
-from mien.training.views import JUDGE_KINDS
+from mien.training.ladders import JUDGE_KINDS
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "portraits" / "portrait.jpg"
 

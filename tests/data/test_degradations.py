@@ -101,10 +101,10 @@ def test_low_light_costs_exposure_and_noise_and_a_cast_or_an_occlusion_nothing_t
 
 def test_the_kinds_that_the_shipped_judge_learned_from_stay_as_they_were():
     pytest.importorskip("torch")
-    from mien.training.views import JUDGE_KINDS, ViewPlan
+    from mien.training.ladders import JUDGE_KINDS, LadderPlan
 
     assert JUDGE_KINDS == ("blur", "motion", "downscale", "noise", "dark", "bright", "jpeg", "webp")
-    assert ViewPlan().kinds == JUDGE_KINDS == tuple(KINDS)[:8]
+    assert LadderPlan().kinds == JUDGE_KINDS == tuple(KINDS)[:8]
 
 
 def test_views_that_were_rendered_before_the_kinds_could_be_chosen_stay_valid():
@@ -114,7 +114,7 @@ def test_views_that_were_rendered_before_the_kinds_could_be_chosen_stay_valid():
     old = {"size_px": 256, "plain_groups": 1, "ladder_groups": 2, "smallest_crop": 0.4, "widest_aspect": 1.7}
     old |= {"chain_share": 0.4, "seed": 20261120}
     key = hashlib.sha256(json.dumps([old, []]).encode()).hexdigest()
-    assert views._key([], views.ViewPlan()) == key
+    assert views._key([], views.LadderPlan()) == key
     assert views._key([], views.ViewPlan(kinds=("blur", "jpeg"))) != key
 
 

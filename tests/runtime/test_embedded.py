@@ -161,13 +161,13 @@ class TestCard:
             assert card[field], field
         assert card["training"]["recipe"] == "recipes/embedded_judge.py"
         assert len(card["training"]["data_sha256"]) == 64
-        assert card["training"]["start"].endswith("random weights")
+        assert card["training"]["start"] == "random weights"
 
-    def test_its_figures_meet_the_first_edition(self, name):
+    def test_its_figures_are_those_that_mien_promises(self, name):
         card = json.loads((FOLDER / EMBEDDED[name]).with_suffix(".json").read_text())
         srcc = card["metrics"]["srcc"]
-        assert srcc["pooled"] >= 0.68
-        assert srcc["mean_inside"] >= 0.45
+        assert srcc["pooled"] >= 0.79
+        assert srcc["mean_inside"] >= 0.62
         assert srcc["pooled_ci"][0] < srcc["pooled"] < srcc["pooled_ci"][1]
         assert 0.88 <= card["interval"]["coverage_held_out"] <= 0.92
 

@@ -105,7 +105,7 @@ def test_places_on_an_ignored_region_cost_nothing() -> None:
     flags = [torch.tensor([[ignored]]) for ignored in (False, True)]
     nobody = torch.tensor([[False]])
     without, with_region = (
-        finder.losses(answers, Batch(pixels, boxes[:, :1], truth, nobody, flag), RECIPE)["obj"] for flag in flags
+        finder.losses(answers, Batch(pixels, boxes[:, :1], truth, nobody, flag), RECIPE, 0)["obj"] for flag in flags
     )
     sure = torch.nn.functional.softplus(answers.obj[0][passed]).sum()
     assert float(without - with_region) == pytest.approx(float(sure), rel=1e-5)
@@ -123,9 +123,9 @@ def test_right_answers_cost_next_to_nothing() -> None:
     guess[0, at] = boxes[0, 0]
     answers = Answers(sure, sure, guess, points.expand(1, a, 5, 2))
     pixels, yes = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[True]])
-    right = finder.losses(answers, Batch(pixels, boxes, points, yes, ~yes), RECIPE)
+    right = finder.losses(answers, Batch(pixels, boxes, points, yes, ~yes), RECIPE, 0)
     assert all(float(v) < 1e-4 for v in right.values()), right
-    wrong = finder.losses(answers, Batch(pixels, boxes + 4, points + 4, yes, ~yes), RECIPE)
+    wrong = finder.losses(answers, Batch(pixels, boxes + 4, points + 4, yes, ~yes), RECIPE, 0)
     assert all(float(wrong[name]) > 0.1 for name in ("box", "cls", "landmarks")), wrong
 
 
@@ -134,7 +134,7 @@ def test_a_batch_without_faces_has_a_finite_loss() -> None:
     batch = Batch(
         torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.ones((1, 1, 4)), torch.zeros((1, 1, 5, 2)), none, none
     )
-    values = finder.losses(guesses(0, 1, 64), batch, RECIPE)
+    values = finder.losses(guesses(0, 1, 64), batch, RECIPE, 0)
     assert all(torch.isfinite(v) for v in values.values())
     assert float(values["box"]) == float(values["landmarks"]) == 0
 

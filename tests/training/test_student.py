@@ -9,35 +9,44 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from mien.core.errors import UsageError  # noqa: E402
 from mien.losses.attributes import attribute_loss  # noqa: E402
 from mien.models.judge_net import JudgeNet  # noqa: E402
 from mien.training import student  # noqa: E402
 from mien.training.export import export  # noqa: E402
-from mien.training.eyes import CHANNELS, STRIDES, standard  # noqa: E402
-from mien.training.student import Lesson, StudentRecipe  # noqa: E402
-from mien.training.views import Views  # noqa: E402
+from mien.training.feed import Feed, FeedPlan  # noqa: E402
+from mien.training.ladders import Ladders  # noqa: E402
+from mien.training.student import StudentRecipe  # noqa: E402
+from mien.training.teacher import CHANNELS, Teacher, TeacherRecipe  # noqa: E402
 
-RECIPE = StudentRecipe(epochs=2, batch_groups=4)
+VIEWS = FeedPlan(size_px=32, plain=12, ladders=4)
+RECIPE = StudentRecipe(views=VIEWS, depths=(0, 0, 0, 0), epochs=2, steps=2, mixed=6, refit_steps=4)
 
 
-def lesson(groups: int = 12) -> Lesson:
+@pytest.fixture(scope="module")
+def feed():
     rng = np.random.default_rng(0)
-    n = 3 * groups
-    lost = np.zeros((n, 4), np.float32)
-    lost[1::3, 0], lost[2::3, 0] = 0.3, 0.8
-    label = np.repeat(rng.uniform(0.3, 0.9, groups), 3).astype(np.float32)
-    pixels = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
-    views = Views(pixels, np.repeat(np.arange(groups, dtype=np.int32), 3), label, lost)
-    maps = tuple(
-        rng.integers(0, 256, (n, 32 // stride, 32 // stride, c), dtype=np.uint8)
-        for stride, c in zip(STRIDES, CHANNELS, strict=True)
-    )
-    return Lesson(views, label - 0.3 * lost[:, 0], rng.normal(size=(n, 6)).astype(np.float16), maps)
+    lost = np.zeros((10, 3, 4), np.float32)
+    lost[:, 1, 0], lost[:, 2, 0] = 0.3, 0.8
+    label = rng.uniform(0.3, 0.9, 20).astype(np.float32)
+    ladders = Ladders(rng.integers(0, 256, (10, 3, 32, 32, 3), dtype=np.uint8), label[:10], lost)
+    label[15:] = np.nan
+    return Feed(rng.integers(0, 256, (20, 40, 40, 3), dtype=np.uint8), label, [ladders], torch.device("cpu"))
 
 
-def train(work, recipe=RECIPE):
+@pytest.fixture(scope="module")
+def teacher():
+    torch.manual_seed(3)
+    net = Teacher(TeacherRecipe(hidden=4, distilled=6)).eval()
+    torch.nn.init.normal_(net.head[-1].weight, std=0.1)  # it has opinions
+    torch.nn.init.normal_(net.components, std=0.01)
+    return net
+
+
+def train(feed, teacher, work, recipe=RECIPE, **options):
     work.mkdir(exist_ok=True)
-    return student.fit([lesson()], recipe, work, validate=lambda net: {})
+    options = {"validate": lambda net: {}, "tell": lambda line: None} | options
+    return student.fit(feed, teacher, recipe, work, "key", **options)
 
 
 def test_a_clean_picture_pulls_every_attribute_and_another_only_from_above():
@@ -61,114 +70,121 @@ def test_an_opinion_term_falls_when_predictions_come_closer_and_has_a_gradient(n
     assert far.grad is not None and far.grad.abs().max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("price", "change"), [("rounding_weight", student._rounded), ("mirror_weight", student._mirrored)]
-)
-def test_the_closing_regression_pays_for_steadiness(tmp_path, price, change):
-    net = train(tmp_path)
-    pixels = lesson().views.pixels
-    changed = change(pixels, np.random.default_rng(5))
+def test_the_target_is_the_opinion_where_people_saw_the_whole_and_the_teachers_elsewhere(feed, teacher):
+    own = student._lesson(feed, teacher, replace(RECIPE, opinion_share=1.0), 5)
+    shown = own.shown
+    assert shown.rated.any()
+    assert torch.equal(own.target[: len(shown.rated)][shown.rated], shown.label[shown.rated])
+    others = student._lesson(feed, teacher, replace(RECIPE, opinion_share=0.0), 5)
+    assert torch.equal(others.target[: shown.plain], others.told.quality[: shown.plain])
+    n = len(shown.label)
+    assert torch.equal(own.target[n:], own.told.quality[n:])  # mixtures
+    ladder = own.target[shown.plain : n].view(-1, 3)
+    assert (ladder[:, 0] > ladder[:, 1]).all()
+    assert (ladder[:, 1] > ladder[:, 2]).all()
+
+
+def test_half_of_the_mixtures_are_means_and_the_others_have_a_rectangle_of_another_view():
+    pixels = torch.arange(6.0)[:, None, None, None].expand(6, 20, 20, 3) * 40
+    mixed = student.mixtures(pixels, 40, torch.Generator().manual_seed(0))
+    flat = mixed.flatten(1)
+    assert (flat[::2].amax(1) == flat[::2].amin(1)).all()
+    for view in mixed[1::2]:
+        levels = set(view.flatten().tolist())
+        assert len(levels) <= 2
+        assert levels <= {0.0, 40.0, 80.0, 120.0, 160.0, 200.0}
+    assert any(view.std() > 0 for view in mixed[1::2])
+    assert len(student.mixtures(pixels, 0, torch.Generator())) == 0
+
+
+@pytest.mark.parametrize("weight", ["rounding_weight", "mirror_weight"])
+def test_the_closing_regression_pays_for_steadiness(feed, teacher, tmp_path, weight):
+    net = train(feed, teacher, tmp_path)
+    pixels = feed.show(VIEWS, 99).pixels
+    changed = pixels.flip(2) if weight == "mirror_weight" else student.rounded(pixels, torch.Generator().manual_seed(5))
 
     def moved(recipe):
-        student.refit_quality(net, [lesson()], recipe)
-        return float((student.predict(net, pixels).quality - student.predict(net, changed).quality).abs().mean())
+        student.refit_quality(net, feed, teacher, recipe)
+        with torch.no_grad():
+            return float((net(pixels).quality - net(changed).quality).abs().mean())
 
-    loose = replace(RECIPE, ridge=1e-3, steady_every=1)
-    assert moved(replace(loose, **{price: 1e6})) < 0.7 * moved(loose)
+    loose = replace(RECIPE, ridge=1e-3, steady_every=1, rounding_weight=0.0, mirror_weight=0.0)
+    assert moved(replace(loose, **{weight: 1e6})) < 0.7 * moved(loose)
 
 
 def test_rounding_changes_single_grey_levels():
-    pixels = np.full((2, 64, 64, 3), 128, np.uint8)
-    change = student._rounded(pixels, np.random.default_rng(0)).astype(int) - 128
-    assert 0 < np.abs(change).mean() < 1
-    assert np.abs(change).max() <= 4
+    pixels = torch.full((2, 64, 64, 3), 128.0)
+    change = student.rounded(pixels, torch.Generator().manual_seed(0)) - 128
+    assert 0 < change.abs().mean() < 1
+    assert change.abs().max() <= 4
+    assert torch.equal(change, change.round())
 
 
-def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(tmp_path):
-    whole = train(tmp_path / "whole").state_dict()
+def test_shaking_moves_grey_levels_by_little_and_mirrors_some_views():
+    pixels = torch.full((40, 8, 8, 3), 100.0)
+    pixels[:, :, :4] = 200
+    changed = student.shaken(pixels, torch.Generator().manual_seed(0))
+    mirrored = changed[:, 0, 0, 0] < 150
+    assert 8 <= mirrored.sum() <= 32
+    changed[mirrored] = changed[mirrored].flip(2)
+    step = (changed - pixels).abs()
+    assert step.max() <= 4
+    assert 0.3 < (step > 0).float().mean() < 0.7
+    again = [student.shaken(pixels, torch.Generator().manual_seed(7)) for _ in range(2)]
+    assert torch.equal(*again)
+
+
+def test_a_run_that_was_killed_after_an_epoch_ends_with_the_same_weights(feed, teacher, tmp_path):
+    whole = train(feed, teacher, tmp_path / "whole").state_dict()
 
     class KilledError(Exception):
         pass
 
     def killed(net):
-        raise KilledError
+        calls.append(1)
+        if len(calls) == 2:
+            raise KilledError
+        return {}
 
-    (tmp_path / "killed").mkdir()
-    first = replace(RECIPE)
     calls = []
     with pytest.raises(KilledError):
-        student.fit(
-            [lesson()],
-            first,
-            tmp_path / "killed",
-            validate=lambda net: calls.append(1) or (killed(net) if len(calls) == 2 else {}),
-        )
-    resumed = train(tmp_path / "killed").state_dict()
+        train(feed, teacher, tmp_path / "killed", validate=killed)
+    resumed = train(feed, teacher, tmp_path / "killed").state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_window_is_the_same_part_of_the_view_and_of_its_maps():
-    """Each map's places hold their own position, so a window of them says where it was cut."""
-    seen = lesson(4)
-    n = len(seen.views.pixels)
-    places = np.arange(64, dtype=np.uint8)
-    pixels = np.broadcast_to(places[:, None, None] * 2, (n, 64, 64, 3))
-    maps = tuple(
-        np.broadcast_to((places[: 64 // s] * s * 2)[:, None, None], (n, 64 // s, 64 // s, c))
-        for s, c in zip(STRIDES, CHANNELS, strict=True)
-    )
-    views = replace(seen.views, pixels=np.ascontiguousarray(pixels))
-    recipe = replace(RECIPE, window_epochs=1, window_px=32)
-    tops = set()
-    for batch in student._batches([replace(seen, views=views, maps=maps)], recipe, epoch=0):
-        assert batch.pixels.shape[1:3] == (32, 32)
-        assert [tuple(m.shape[1:3]) for m in batch.maps] == [(32 // s, 32 // s) for s in STRIDES]
-        tops |= {int(row) for row in batch.pixels[:, 0, 0, 0]}
-        for m in batch.maps:
-            assert torch.equal(m[:, 0, 0, 0], batch.pixels[:, 0, 0, 0])
-    assert tops <= {0, 64}
-    whole = next(student._batches([replace(seen, views=views, maps=maps)], recipe, epoch=1))
-    assert whole.pixels.shape[1:3] == (64, 64)
+def test_the_checkpoint_of_another_run_is_refused(feed, teacher, tmp_path):
+    train(feed, teacher, tmp_path)
+    with pytest.raises(UsageError, match="another recipe"):
+        student.fit(feed, teacher, RECIPE, tmp_path, "other", validate=lambda net: {})
 
 
-def test_shaking_moves_grey_levels_by_little_and_mirrors_some_views(rng):
-    pixels = np.full((40, 8, 8, 3), 100, np.uint8)
-    pixels[:, :, :4] = 200
-    changed = student.shaken(pixels, np.random.default_rng(0)).astype(int)
-    mirrored = changed[:, 0, 0, 0] < 150
-    assert 8 <= mirrored.sum() <= 32
-    changed[mirrored] = changed[mirrored][:, :, ::-1]
-    step = np.abs(changed - pixels)
-    assert step.max() <= 4
-    assert 0.3 < (step > 0).mean() < 0.7
-    assert np.array_equal(
-        student.shaken(pixels, np.random.default_rng(7)), student.shaken(pixels, np.random.default_rng(7))
-    )
-
-
-def test_sight_is_perfect_when_the_maps_hold_what_the_eyes_saw():
+def test_sight_is_perfect_when_the_maps_hold_what_the_teacher_saw():
     torch.manual_seed(0)
     sight = student.Sight((8, *CHANNELS)).requires_grad_(False)
-    stored = [torch.randint(0, 256, (2, 4, 4, c), dtype=torch.uint8) for c in CHANNELS]
+    seen = [torch.randn(2, c, 4, 4) for c in CHANNELS]
     for tell, c in zip(sight.tell, CHANNELS, strict=True):
         tell.weight.copy_(torch.eye(c)[:, :, None, None])
         tell.bias.zero_()
-    told = [standard(m) for m in stored]
-    assert float(sight([torch.zeros(2, 8, 8, 8), *told], stored)) == 0
-    off = [told[0] + 0.5, told[1], told[2] - 1.0]
-    assert float(sight([torch.zeros(2, 8, 8, 8), *off], stored)) == pytest.approx(0.25 + 1.0)
+    assert float(sight([torch.zeros(2, 8, 8, 8), *seen], seen)) == pytest.approx(0, abs=1e-10)
+    off = [seen[0] + 0.5, seen[1], seen[2] - 1.0]
+    assert float(sight([torch.zeros(2, 8, 8, 8), *off], seen)) == pytest.approx(0.25 + 1.0, rel=1e-4)
 
 
-def test_refitting_the_last_layer_finds_the_least_squares_solution():
+def test_refitting_the_last_layer_finds_the_least_squares_solution(feed, teacher):
     torch.manual_seed(0)
-    net = JudgeNet(stem=8, widths=(8, 16), depths=(1, 1), hidden=16, teacher_features=6).eval()
-    seen, recipe = lesson(40), replace(RECIPE, ridge=1e-6, rated_weight=1.0, opinion_share=0.0)
+    net = JudgeNet(stem=8, widths=(8, 16, 16), depths=(0, 0, 0), hidden=8, teacher_features=6).eval()
+    recipe = replace(
+        RECIPE, ridge=1e-6, rated_weight=1.0, opinion_share=0.0, rounding_weight=0.0, mirror_weight=0.0, epochs=0
+    )
 
     def error() -> float:
-        return float((student.predict(net, seen.views.pixels).quality - torch.from_numpy(seen.quality)).square().sum())
+        lessons = [student._lesson(feed, teacher, replace(recipe, mixed=0), step) for step in range(4)]
+        with torch.no_grad():
+            return sum(float((net(x.pixels).quality - x.target).square().sum()) for x in lessons)
 
     before = error()
-    student.refit_quality(net, [seen], recipe)
+    student.refit_quality(net, feed, teacher, recipe)
     after = error()
     assert after < before
     for step in (0.05, -0.05):  # any other last layer is worse
@@ -179,11 +195,12 @@ def test_refitting_the_last_layer_finds_the_least_squares_solution():
             net.quality.bias -= step
 
 
-def test_every_epoch_leaves_a_line_of_metrics(tmp_path):
-    train(tmp_path / "run")
-    records = [json.loads(line) for line in (tmp_path / "run" / "student.jsonl").read_text().splitlines()]
+def test_every_epoch_leaves_a_line_of_metrics(feed, teacher, tmp_path):
+    train(feed, teacher, tmp_path, validate=lambda net: {"srcc_pooled": 0.5})
+    records = [json.loads(line) for line in (tmp_path / "student.jsonl").read_text().splitlines()]
     assert [r["epoch"] for r in records] == [1, 2]
     assert all(np.isfinite(r["loss_opinion"]) for r in records)
+    assert records[-1]["srcc_pooled"] == 0.5
 
 
 def test_the_exported_file_equals_the_network(tmp_path):

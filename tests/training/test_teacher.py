@@ -1,5 +1,6 @@
-"""The teacher: features as the paper's network gives them, opinions and order learned."""
+"""The teacher: the network that its file holds, then fine-tuned; opinions and order learned."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,24 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from mien.evaluation.correlation import srcc  # noqa: E402
-from mien.models.mobilenet_v2 import MobileNetV2Features  # noqa: E402
+from mien.models.mobilenet_v2 import MobileNetV2, MobileNetV2Features  # noqa: E402
 from mien.training import teacher  # noqa: E402
+from mien.training.feed import Feed, FeedPlan  # noqa: E402
+from mien.training.ladders import Ladders  # noqa: E402
 from mien.training.teacher import TeacherRecipe, ladder_loss  # noqa: E402
-from mien.training.views import Views  # noqa: E402
 from synthetic import write_backbone  # noqa: E402
 
 REAL = Path(__file__).parents[3] / "shared" / "models" / "mobilenetv2_imagenet.npz"
+RECIPE = TeacherRecipe(
+    views=FeedPlan(size_px=32, plain=24, ladders=8, unrated_share=0.0, whole_share=1.0),
+    hidden=16,
+    probe_steps=60,
+    head_rate=2e-3,
+    steps=0,
+    ema=0.9,
+    distilled=6,
+    measured=4,
+)
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the ImageNet weights are not beside this checkout")
@@ -27,12 +39,31 @@ def test_the_backbone_gives_the_logits_stored_with_its_weights():
     assert weight.reshape(1001, 1280) @ last + bias == pytest.approx(expected.ravel(), abs=1e-3)
 
 
-def test_features_are_means_then_deviations_of_each_block(tmp_path):
-    write_backbone(tmp_path / "net.npz")
-    net = MobileNetV2Features(tmp_path / "net.npz")
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    path = tmp_path_factory.mktemp("backbone") / "net.npz"
+    write_backbone(path)
+    return path
+
+
+def test_features_are_means_then_deviations_of_each_block(backbone):
+    net = MobileNetV2Features(backbone)
     flat = net(torch.zeros(1, 3, 64, 64)).numpy()[0]
     assert flat.shape == (5568,)
     assert (flat[2784:] >= 0).all()
+
+
+def test_the_network_to_be_trained_begins_as_the_frozen_one(backbone):
+    torch.manual_seed(0)
+    net = MobileNetV2()
+    net.begin(backbone, torch.rand(6, 3, 64, 64) * 2 - 1)
+    odd = torch.rand(2, 3, 65, 65) * 2 - 1  # padded in another way
+    for image in (odd, odd[..., :64, :64]):
+        with torch.no_grad():
+            found, expected = net(image), MobileNetV2Features(backbone).maps(image)
+        assert [m.shape for m in found] == [m.shape for m in expected]
+        for a, b in zip(found, expected, strict=True):
+            assert torch.allclose(a, b, atol=1e-4 * float(b.abs().max().clamp(min=1)))
 
 
 def test_ladder_loss_is_zero_once_each_rung_leads_enough():
@@ -48,33 +79,77 @@ def test_ladder_loss_equals_the_loop():
     assert float(ladder_loss(q, s, lead=0.5)) == pytest.approx(loop, abs=1e-6)
 
 
-def test_ladders_are_made_to_fall_and_nothing_else_is_touched():
-    strength = np.array([0, 0, 0, 0, 0.4, 1.0, 0, 0.4, 1.0], np.float32)
-    quality = np.array([0.5, 0.9, 0.1, 0.8, 0.9, 0.85, 0.8, 0.5, 0.1], np.float32)
-    fallen = teacher.descending(quality, strength, lead=0.5)
-    assert np.array_equal(fallen[:3], quality[:3])  # a plain group
-    assert fallen[3:6] == pytest.approx([0.8, 0.8 - 0.5 * 0.8 * 0.4, 0.8 - 0.5 * 0.8 * 1.0])
-    assert np.array_equal(fallen[6:], quality[6:])  # falls already
-    assert (
-        float(ladder_loss(*map(torch.from_numpy, (fallen[3:].reshape(2, 3), strength[3:].reshape(2, 3))), 0.5)) < 1e-6
-    )
+def test_ladders_are_made_to_fall_and_one_that_falls_is_left_alone():
+    strength = torch.tensor([0, 0.4, 1.0, 0, 0.4, 1.0])
+    quality = torch.tensor([0.8, 0.9, 0.85, 0.8, 0.5, 0.1])
+    fallen = teacher.falling(quality, strength, lead=0.5)
+    assert fallen[:3].tolist() == pytest.approx([0.8, 0.8 - 0.5 * 0.8 * 0.4, 0.8 - 0.5 * 0.8 * 1.0])
+    assert torch.equal(fallen[3:], quality[3:])
+    assert float(ladder_loss(teacher.grouped(fallen), teacher.grouped(strength), 0.5)) < 1e-6
+    assert len(teacher.falling(quality[:0], strength[:0], lead=0.5)) == 0
 
 
-def test_opinions_and_order_are_learned_from_features():
-    """Feature 0 carries the opinion, feature 1 the strength, the rest is chance."""
+def feed_of_greys() -> Feed:
+    """Pictures are liked as much as they are bright; every ladder gets darker."""
     rng = np.random.default_rng(0)
-    opinion = rng.uniform(0.2, 0.9, 300).astype(np.float32)
-    lost = np.zeros((300, 2, 3, 4), np.float32)
-    lost[:, 1, :, 0] = [0, 0.4, 0.9]
-    lost = lost.reshape(-1, 4)
-    label = np.repeat(opinion, 6)
-    features = rng.normal(size=(1800, 16)).astype(np.float16)
-    features[:, 0], features[:, 1] = 4 * label, 4 * lost[:, 0]
-    views = Views(np.zeros((1800, 1, 1, 3), np.uint8), np.repeat(np.arange(300, dtype=np.int32), 6), label, lost)
-    recipe = TeacherRecipe(hidden=32, epochs=40, batch_groups=64, distilled=4, members=2, learning_rate=5e-3)
-    quality, components = teacher.judge(teacher.fit(views, features, recipe), features)
-    plain = lost[:, 0] == 0
-    assert srcc(quality[plain], label[plain]) > 0.95
-    ladder = quality.reshape(300, 2, 3)[:, 1]
-    assert (ladder[:, 0] > ladder[:, 2]).mean() > 0.95
-    assert components.shape == (1800, 4)
+    level = rng.uniform(0.1, 0.9, 60).astype(np.float32)
+    grain = rng.integers(-20, 21, (60, 1, 32, 32, 3))
+    rungs = np.stack([level, 0.6 * level, 0.2 * level], 1)
+    pixels = np.clip(250 * rungs[:, :, None, None, None] + grain, 0, 255).astype(np.uint8)
+    lost = np.zeros((60, 3, 4), np.float32)
+    lost[:, 1, 1], lost[:, 2, 1] = 0.4, 0.8
+    return Feed(pixels[:, 0], level, [Ladders(pixels, level, lost)], torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def taught(backbone):
+    torch.set_num_threads(1)
+    return teacher.fit(feed_of_greys(), backbone, RECIPE, half=False, tell=lambda line: None)
+
+
+def test_opinions_and_order_are_learned(taught):
+    shown = feed_of_greys().show(RECIPE.views, 12345)
+    with torch.no_grad():
+        quality = taught(shown.pixels)
+    plain = shown.plain
+    assert srcc(quality[:plain].numpy(), shown.label[:plain].numpy()) > 0.9
+    ladder = quality[plain:].view(-1, 3)
+    assert (ladder[:, 0] > ladder[:, 2]).float().mean() > 0.9
+
+
+def test_what_it_tells_has_the_shapes_and_the_scale_that_the_student_expects(taught):
+    shown = feed_of_greys().show(RECIPE.views, 77)
+    with torch.no_grad():
+        told = taught.tell(shown.pixels)
+        assert torch.equal(told.quality, taught(shown.pixels))
+    n = len(shown.pixels)
+    assert told.components.shape == (n, 6)
+    assert [tuple(m.shape) for m in told.maps] == [(n, 32, 4, 4), (n, 96, 2, 2), (n, 320, 1, 1)]
+    assert all(abs(float(m.mean())) < 0.3 and 0.5 < float(m.std()) < 1.5 for m in told.maps)
+    assert 0.3 < float(told.components.square().mean().sqrt()) < 3
+
+
+def test_the_first_steps_leave_the_eyes_alone_and_the_later_ones_do_not(backbone):
+    def eyes(recipe):
+        net = teacher.fit(feed_of_greys(), backbone, recipe, half=False, tell=lambda line: None)
+        return torch.cat([p.flatten() for p in net.eyes.parameters()])
+
+    short = replace(RECIPE, probe_steps=2, measured=1)
+    assert torch.equal(eyes(short), eyes(replace(short, probe_steps=3)))
+    assert not torch.equal(eyes(short), eyes(replace(short, steps=2)))
+
+
+def test_principal_axes_explain_most_and_have_unit_variance_on_average():
+    torch.manual_seed(0)
+    x = torch.randn(500, 2) @ torch.tensor([[3.0, 3.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0]]) + 0.01 * torch.randn(500, 4)
+    told = x @ teacher.principal(x, 2)
+    assert float(told.square().mean()) == pytest.approx(1.0, rel=0.1)
+    assert torch.corrcoef(told.T)[0, 1].abs() < 0.1
+
+
+def test_principal_axes_are_the_same_from_few_views_of_many_features():
+    torch.manual_seed(0)
+    x = torch.randn(30, 100)
+    twice = torch.cat([x] * 4)  # the same covariance, but more views than features
+    few, many = x @ teacher.principal(x, 3), x @ teacher.principal(twice, 3)
+    assert torch.allclose(few.abs(), many.abs(), atol=1e-3)

@@ -232,7 +232,7 @@ def _image(pixels: Floats) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
-#: the first eight, in this order, are what the shipped judge learned from (`mien.training.views.JUDGE_KINDS`)
+#: the first eight, in this order, are what the shipped judge learned from (`mien.training.ladders.JUDGE_KINDS`)
 KINDS: dict[str, Callable[[Image.Image, float, Generator], Image.Image]] = {
     "blur": _blur,
     "motion": _motion,

@@ -50,7 +50,7 @@ class Windows:
 class FinderRecipe:
     """How the finder is trained; an epoch is one pass over all scenes."""
 
-    epochs: int = 30
+    epochs: int = 16
     windows: tuple[Windows, ...] = (  # the second is for faces of up to 450 px, and as much work a batch
         Windows(share=0.6),
         Windows(px=448, batch=10, share=0.4, whole_share=0.0, scale=(1.0, 1.8)),
@@ -61,7 +61,9 @@ class FinderRecipe:
     warmup: float = 0.02  #: part of all steps
     ema: float = 0.999
     box_weight: float = 3.0
-    landmark_weight: float = 5.0
+    landmark_weight: float = 40.0
+    first_weight: float = 5.0  #: in its place in the first `first_epochs`, while faces are still being found
+    first_epochs: int = 7
     validate_every: int = 3  #: epochs; also after the last
     minutes: float = 3.0  #: between two checkpoints inside an epoch
     seed: int = 1
@@ -119,7 +121,7 @@ def fit(
             moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate * rate(moment)
-            terms = losses(net(batch.pixels), batch, recipe)
+            terms = losses(net(batch.pixels), batch, recipe, progress.epoch)
             optimizer.zero_grad()
             torch.stack(list(terms.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
@@ -167,8 +169,8 @@ def _network(average: torch.optim.swa_utils.AveragedModel) -> FinderNet:
 # ---- targets and losses ---------------------------------------------------------------------------------------------
 
 
-def losses(answers: Answers, batch: Batch, recipe: FinderRecipe) -> dict[str, Tensor]:
-    """All terms of the head of this file, weighted, by name."""
+def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> dict[str, Tensor]:
+    """All terms of the head of this file, weighted as in this epoch, by name."""
     side = batch.pixels.shape[1]
     place, stride = grid(side, side)
     with torch.no_grad():
@@ -182,12 +184,13 @@ def losses(answers: Answers, batch: Batch, recipe: FinderRecipe) -> dict[str, Te
     fit = iou(boxes, target).detach()
     counted = (owner >= 0) | ~passed
     obj = F.binary_cross_entropy_with_logits(answers.obj, (owner >= 0).float(), reduction="none")
+    weight = recipe.first_weight if epoch < recipe.first_epochs else recipe.landmark_weight
     points = landmark_loss(answers.landmarks[picture, at], batch.landmarks[picture, face], size)
     return {
         "box": recipe.box_weight * eiou_loss(boxes, target).sum() / n,
         "cls": F.binary_cross_entropy_with_logits(answers.cls[picture, at], fit, reduction="sum") / n,
         "obj": (obj * counted).sum() / n,
-        "landmarks": recipe.landmark_weight * points.sum() / n,
+        "landmarks": weight * points.sum() / n,
     }
 
 

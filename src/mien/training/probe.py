@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from mien.core.types import ATTRIBUTES
 from mien.data.degradations import ATTRIBUTE_OF, Degradation, degrade
 from mien.evaluation.correlation import srcc
-from mien.training.views import JUDGE_KINDS
+from mien.training.ladders import JUDGE_KINDS
 
 #: (n, s, s, 3) uint8 -> quality (n,) and attributes (n, 4)
 JudgeViews = Callable[[npt.NDArray[np.uint8]], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
@@ -46,7 +46,7 @@ def probe(
         apart: difference that counts as clearly stronger.
 
     Returns:
-        A report for each kind of `mien.training.views.JUDGE_KINDS`.
+        A report for each kind of `mien.training.ladders.JUDGE_KINDS`.
     """
     return {kind: _report(judge, kind, pictures, size_px, strengths, apart) for kind in JUDGE_KINDS}
 

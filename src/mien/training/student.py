@@ -1,23 +1,21 @@
-"""Stage 4: the student. From random weights, it learns to see what the teacher's eyes see, its judgement, the reasons.
+"""Stage 4: the student, by matching the teacher view for view ("function matching", arXiv 2106.05237).
 
-L = 10 MSE(q, y) + PLCC loss(q, y)          y: opinions mixed with the teacher's, the teacher's alone elsewhere; these
-                                            two terms can be others of `OPINION_TERMS`
-  + map_weight      sum of MSE(1x1 convolution of a stage's map, the eyes' map at that stride), place by place
-  + feature_weight  SmoothL1(f, PCA of the teacher's features)
+Views are endless, see `mien.training.feed`; a share of every step are mixtures of two views, which nobody would call
+pictures, but the teacher has an answer to them, too. Teacher and student see exactly the same.
+
+L = opinion terms(q, y)             y: the teacher's quality, mixed with the opinion where the whole picture was rated
+  + map_weight      sum of MSE(1x1 convolution of a stage's map, the teacher's map at that stride), place by place
+  + feature_weight  SmoothL1(f, principal components of the teacher's features)
   + ladder hinge(q) + attribute loss + 0.1 Laplace NLL(|q - opinion|, spread)
   + steady_weight   MSE(q of the view, q of the view with single grey levels changed, half of them mirrored)
-
-The first epochs see windows of the views, a third of the cost of a whole one: enough to learn to see.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,123 +29,131 @@ from mien.losses.attributes import attribute_loss
 from mien.losses.fidelity import all_pairs_fidelity_loss
 from mien.losses.regression import laplace_nll, plcc_loss
 from mien.models.judge_net import Judgement, JudgeNet
-from mien.training.eyes import CHANNELS, STRIDES, standard
-from mien.training.teacher import ladder_loss
-from mien.training.views import GROUP, Views
+from mien.training import checkpoint
+from mien.training.checkpoint import Progress
+from mien.training.feed import Feed, FeedPlan, Shown
+from mien.training.schedule import Cosine, Moment
+from mien.training.teacher import CHANNELS, Teacher, Told, falling, grouped, ladder_loss
 
 
 @dataclass(frozen=True)
 class StudentRecipe:
-    """How the student is trained; an epoch is one pass over all groups of views."""
+    """How the student is trained."""
 
-    depths: tuple[int, ...] = (1, 1, 2, 1)  #: see `JudgeNet`
-    floor: float = 1e-5  #: see `JudgeNet`
-    epochs: int = 7
-    window_epochs: int = 0  #: of these, the first see windows
-    window_px: int = 128
-    batch_groups: int = 24
-    learning_rate: float = 2e-3
+    views: FeedPlan = field(default_factory=FeedPlan)
+    depths: tuple[int, ...] = (0, 1, 1, 1)  #: see `JudgeNet`
+    floor: float = 1e-2  #: see `JudgeNet`
+    epochs: int = 35
+    steps: int = 400  #: of an epoch
+    mixed: int = 112  #: views of a step that are mixtures
+    learning_rate: float = 3e-3
     weight_decay: float = 0.02
     warmup: float = 0.05  #: part of all steps
+    ema: float = 0.999
     opinion_terms: tuple[str, ...] = ("mse", "plcc")  #: names of `OPINION_TERMS`, summed
-    opinion_share: float = 0.7  #: of the target on labelled plain views; the rest is the teacher's
-    map_weight: float = 0.0
+    opinion_share: float = 0.5  #: of the target on rated views; the rest is the teacher's
+    map_weight: float = 0.3
     feature_weight: float = 1.0
-    steady_weight: float = 0.0
-    steady_every: int = 6  #: one view in so many is seen a second time with its last bits changed, if that has weight
-    falling: bool = False  #: the teacher's ladders are made to fall, see `teacher.descending`
     attribute_weight: float = 4.0
+    steady_weight: float = 50.0
+    steady_every: int = 6  #: one view in so many is seen a second time with its last bits changed
     lead: float = 0.5  #: see `teacher.ladder_loss`
     clean_above: float = 0.75  #: pictures rated above this count as free of faults when attributes are learned
-    ema: float = 0.999
     ridge: float = 100.0  #: of the last layer's closing regression
+    refit_steps: int = 400
     rated_weight: float = 3.0  #: of rated views in it
-    rounding_weight: float = 0.0  #: in it, of what another decoder changes; beside the squared error of all views
-    mirror_weight: float = 0.0  #: in it, of mirroring
+    rounding_weight: float = 500.0  #: in it, of what another decoder changes; beside the squared error of all views
+    mirror_weight: float = 5.0  #: in it, of mirroring
     seed: int = 1
 
-    @property
-    def again(self) -> slice:
-        """The views of a batch that are seen a second time."""
-        return slice(None, None, self.steady_every) if self.steady_weight else slice(0)
-
 
 @dataclass(frozen=True)
-class Lesson:
-    """Views with what the teacher says of them; aligned arrays."""
+class _Lesson:
+    """What one step learns: all views, mixtures last, and what the teacher says of them."""
 
-    views: Views
-    quality: npt.NDArray[np.float32]  #: (n,) the teacher's
-    features: npt.NDArray[np.float16]  #: (n, k) the teacher's principal components
-    maps: tuple[npt.NDArray[np.uint8], ...]  #: what the eyes saw; see `eyes.Seen`
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one step sees: n views, group by group."""
-
-    pixels: Tensor  #: (n, s, s, 3) uint8
-    label: Tensor  #: (n,) nan where nobody was asked
-    lost: Tensor  #: (n, 4)
-    quality: Tensor  #: (n,)
-    features: Tensor  #: (n, k)
-    maps: tuple[Tensor, ...]  #: (n, h, w, c) uint8 each
-    again: Tensor  #: (m, s, s, 3) uint8: some views once more, see `shaken`
+    shown: Shown
+    pixels: Tensor  #: (n + m, s, s, 3)
+    again: Tensor  #: (k, s, s, 3) some of the n once more, see `shaken`
+    told: Told
+    target: Tensor  #: (n + m,)
 
 
 def fit(
-    lessons: list[Lesson],
+    feed: Feed,
+    teacher: Teacher,
     recipe: StudentRecipe,
     work: Path,
+    key: str,
     *,
     validate: Callable[[JudgeNet], dict[str, Any]],
-    begin: Callable[[JudgeNet], None] = lambda net: None,
+    compiled: bool = False,
+    tell: Callable[[str], None] = print,
 ) -> JudgeNet:
-    """Train, or go on from `work/student.pt`; one line of metrics an epoch goes to `work/student.jsonl`.
+    """Train, or go on from `work/checkpoint.pt`; one line of metrics an epoch goes to `work/student.jsonl`.
 
     Args:
-        lessons: one per data set.
+        feed: of views.
+        teacher: in evaluation mode; the student computes in the precision that it has.
         recipe: sizes and steps.
         work: folder of checkpoint and log.
+        key: fingerprint of recipe and data; another one's checkpoint is refused.
         validate: metrics of a network in evaluation mode; watched, never used to choose.
-        begin: puts other weights than random ones into the fresh network.
+        compiled: let torch compile both networks: half a minute at the start, less for each step.
+        tell: receives a line for people after each epoch.
 
     Returns:
         The average of the weights over the last steps (EMA), in evaluation mode.
+
+    Raises:
+        UsageError: the checkpoint is of another run, or damaged.
     """
     torch.manual_seed(recipe.seed)
-    net = JudgeNet(depths=recipe.depths, teacher_features=lessons[0].features.shape[1], floor=recipe.floor)
-    begin(net)
-    net = net.to(memory_format=torch.channels_last)  # as the pixels come; a quarter faster on a CPU
-    sight = Sight(net.widths)
+    net = JudgeNet(depths=recipe.depths, teacher_features=teacher.components.shape[1], floor=recipe.floor)
+    net = net.to(feed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sight = Sight(net.widths).to(feed.device)
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
     )
     optimizer = torch.optim.AdamW(
         [*net.parameters(), *sight.parameters()], recipe.learning_rate, weight_decay=recipe.weight_decay
     )
-    per_epoch = sum(lesson.views.groups for lesson in lessons) // recipe.batch_groups
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _cosine(recipe, per_epoch * recipe.epochs))
-    parts = {"net": net, "sight": sight, "average": average, "optimizer": optimizer, "schedule": schedule}
-    checkpoint = work / "student.pt"
-    done = _resume(checkpoint, parts)
-    for epoch in range(done, recipe.epochs):
-        started, sums = time.monotonic(), torch.zeros(len(_LOSSES))
-        for batch in _batches(lessons, recipe, epoch):
-            losses = torch.stack(_step_losses(net, sight, batch, recipe))
-            optimizer.zero_grad()
-            losses.sum().backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
-            optimizer.step()
-            schedule.step()
-            average.update_parameters(net)
-            sums += losses.detach()
-        record = {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
-        record |= {f"loss_{name}": round(float(v) / per_epoch, 5) for name, v in zip(_LOSSES, sums, strict=True)}
+    parts = {"net": net, "sight": sight, "average": average, "optimizer": optimizer}
+    file = work / checkpoint.FILE
+    progress = checkpoint.load(file, key, parts) if file.is_file() else Progress()
+    look = net.maps
+    if compiled:
+        look = torch.compile(net.maps)
+        teacher.eyes.compile()
+
+    def learn(step: int) -> Tensor:
+        now = Moment(step, recipe.steps, recipe.epochs * recipe.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * Cosine(recipe.warmup)(now)
+        lesson = _lesson(feed, teacher, recipe, step)
+        with torch.autocast(feed.device.type, torch.bfloat16, enabled=teacher.in_half):
+            maps = look(torch.cat([lesson.pixels, lesson.again]))
+            seen = sight([x[: len(lesson.pixels)] for x in maps], lesson.told.maps).float()
+        losses = _losses(net.read(net.embedding(maps)), seen, lesson, recipe)
+        optimizer.zero_grad()
+        losses.sum().backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+        optimizer.step()
+        average.update_parameters(net)
+        return losses.detach()
+
+    while progress.epoch < recipe.epochs:
+        started, first = time.monotonic(), progress.epoch * recipe.steps
+        sums = torch.stack([learn(step) for step in range(first, first + recipe.steps)]).sum(0)
+        progress.epoch += 1
+        record: dict[str, Any] = {"epoch": progress.epoch, "seconds": round(time.monotonic() - started, 1)}
+        means = (sums / recipe.steps).tolist()
+        record |= {f"loss_{name}": round(value, 5) for name, value in zip(_TERMS, means, strict=True)}
         record |= validate(_network(average))
-        with (work / "student.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(record) + "\n")
-        _save(checkpoint, parts, epoch + 1)
+        progress.history.append(record)
+        checkpoint.save(file, key, progress, parts)
+        lines = "".join(json.dumps(record) + "\n" for record in progress.history)
+        (work / "student.jsonl").write_text(lines, encoding="utf-8")
+        tell(json.dumps(record))
     return _network(average)
 
 
@@ -159,9 +165,9 @@ class Sight(nn.Module):
         self.tell = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths[-len(CHANNELS) :], CHANNELS, strict=True))
 
     def forward(self, maps: Sequence[Tensor], seen: Sequence[Tensor]) -> Tensor:
-        """Mean squared error, summed over stages; `maps` of the student, `seen` as in `Batch.maps`."""
+        """Mean squared error, summed over stages; `maps` of the student, `seen` (n, c, h, w) of deviation 1."""
         pairs = zip(self.tell, maps[-len(self.tell) :], seen, strict=True)
-        return torch.stack([F.mse_loss(tell(x), standard(y)) for tell, x, y in pairs]).sum()
+        return torch.stack([F.mse_loss(tell(x), y) for tell, x, y in pairs]).sum()
 
 
 def native_bfloat16() -> bool:
@@ -170,11 +176,7 @@ def native_bfloat16() -> bool:
     return any(test is not None and test() for test in tests)
 
 
-def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:
-    return cast("JudgeNet", average.module).eval()
-
-
-def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -> JudgeNet:
+def refit_quality(net: JudgeNet, feed: Feed, teacher: Teacher, recipe: StudentRecipe) -> JudgeNet:
     """Put the least-squares solution into the last layer of `quality`: ridge regression on the frozen embedding.
 
     Gradient steps leave the last layer behind the features that it reads; this is where it was going. Targets are those
@@ -182,29 +184,32 @@ def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -
 
     Args:
         net: trained, in evaluation mode; changed in place.
-        lessons: what it was trained on.
+        feed: what it was trained on.
+        teacher: in evaluation mode.
         recipe: with the ridge and the weights.
 
     Returns:
         The same network.
     """
     d = net.quality.in_features + 1
-    gram, moment = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
-    rng = np.random.default_rng(recipe.seed)
+    gram = torch.zeros(d, d, dtype=torch.float64, device=feed.device)
+    moment = torch.zeros(d, dtype=torch.float64, device=feed.device)
     every = slice(None, None, recipe.steady_every)
-    for lesson in lessons:
-        target, weight = _refit_targets(lesson, recipe)
-        for i in range(0, len(target), 120):
-            pixels = np.array(lesson.views.pixels[i : i + 120])
-            x = _embedded(net, pixels)
-            w = weight[i : i + 120, None]
-            gram += x.T @ (w * x)
-            moment += x.T @ (w[:, 0] * target[i : i + 120])
-            for price, changed in ((recipe.rounding_weight, _rounded), (recipe.mirror_weight, _mirrored)):
-                if price:
-                    moved = x[every] - _embedded(net, changed(pixels[every], rng))
-                    gram += price * len(x) / len(moved) * moved.T @ moved
-    ridge = torch.full((d,), recipe.ridge, dtype=torch.float64)
+    for step in range(recipe.epochs * recipe.steps, recipe.epochs * recipe.steps + recipe.refit_steps):
+        chance = torch.Generator(feed.device).manual_seed(step)
+        with torch.no_grad():
+            lesson = _lesson(feed, teacher, replace(recipe, mixed=0), step)
+            x, some = _embedded(net, lesson.pixels, teacher.in_half), lesson.pixels[every]
+            changes = (
+                (recipe.rounding_weight, x[every] - _embedded(net, rounded(some, chance), teacher.in_half)),
+                (recipe.mirror_weight, x[every] - _embedded(net, some.flip(2), teacher.in_half)),
+            )
+        w = torch.where(lesson.shown.rated, recipe.rated_weight, 1.0).double()[:, None]
+        gram += x.T @ (w * x)
+        moment += x.T @ (w[:, 0] * lesson.target.double())
+        for price, moved in changes:
+            gram += price * len(x) / len(moved) * moved.T @ moved
+    ridge = torch.full((d,), recipe.ridge, dtype=torch.float64, device=feed.device)
     ridge[-1] = 0  # the constant is free
     solution = torch.linalg.solve(gram + torch.diag(ridge), moment).float()
     with torch.no_grad():
@@ -213,40 +218,64 @@ def refit_quality(net: JudgeNet, lessons: list[Lesson], recipe: StudentRecipe) -
     return net
 
 
-def _embedded(net: JudgeNet, pixels: npt.NDArray[np.uint8]) -> Tensor:
-    """(n, hidden + 1) float64 of views, the last column 1."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
-        e = net.embedding(net.maps(torch.from_numpy(pixels)))
-    return F.pad(e.double(), (0, 1), value=1.0)
-
-
-def _rounded(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """What another decoder, or decoding at another scale, changes: single grey levels, slow waves, a touch of tint."""
-    n, side = pixels.shape[:2]
-    slow = torch.from_numpy(0.35 * rng.standard_normal((n, 3, side // 8, side // 8), np.float32))
-    waves = F.interpolate(slow, size=(side, side), mode="bilinear").permute(0, 2, 3, 1).numpy()
-    tint = 0.15 * rng.standard_normal((n, 1, 1, 3), np.float32)
-    grain = 0.5 * rng.standard_normal(pixels.shape, np.float32)
-    return np.clip(pixels + np.rint(grain + waves + tint), 0, 255).astype(np.uint8)
-
-
-def _mirrored(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(pixels[:, :, ::-1])
-
-
-def _refit_targets(lesson: Lesson, recipe: StudentRecipe) -> tuple[Tensor, Tensor]:
-    """(n,) targets and weights of all views."""
-    label, teacher = torch.from_numpy(lesson.views.label).double(), torch.from_numpy(lesson.quality).double()
-    rated = label.isfinite() & (torch.from_numpy(lesson.views.lost).amax(1) == 0)
-    mixed = recipe.opinion_share * label + (1 - recipe.opinion_share) * teacher
-    return torch.where(rated, mixed, teacher), torch.where(rated, recipe.rated_weight, 1.0)
-
-
 def predict(net: JudgeNet, pixels: npt.NDArray[np.uint8], batch: int = 100) -> Judgement:
-    """The network's judgement of (n, s, s, 3) uint8 views, float32."""
+    """The network's judgement of (n, s, s, 3) uint8 views, float32, on the CPU."""
+    device = net.quality.weight.device
     with torch.inference_mode():
-        parts = [net(torch.from_numpy(np.array(pixels[i : i + batch]))) for i in range(0, len(pixels), batch)]
-    return Judgement(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        parts = [net(torch.from_numpy(pixels[i : i + batch]).to(device)) for i in range(0, len(pixels), batch)]
+    return Judgement(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+
+
+def shaken(pixels: Tensor, chance: torch.Generator) -> Tensor:
+    """What no eye notices: about half of the values one grey level up or down, and half of the views mirrored.
+
+    Args:
+        pixels: (n, s, s, 3) float in whole grey levels.
+        chance: source of chance, on the device of the views.
+    """
+    step = (0.7 * torch.randn(pixels.shape, generator=chance, device=pixels.device)).round()
+    changed = (pixels + step).clamp(0, 255)
+    mirrored = torch.rand(len(pixels), generator=chance, device=pixels.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], changed.flip(2), changed)
+
+
+def rounded(pixels: Tensor, chance: torch.Generator) -> Tensor:
+    """What another decoder, or decoding at another scale, changes: single grey levels, slow waves, a touch of tint."""
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=chance, device=pixels.device)
+
+    n, side = pixels.shape[:2]
+    slow = 0.35 * normal(n, 3, side // 8, side // 8)
+    waves = F.interpolate(slow, size=(side, side), mode="bilinear").permute(0, 2, 3, 1)
+    step = 0.5 * normal(*pixels.shape) + waves + 0.15 * normal(n, 1, 1, 3)
+    return (pixels + step.round()).clamp(0, 255)
+
+
+def mixtures(pixels: Tensor, count: int, chance: torch.Generator) -> Tensor:
+    """Half of them the weighted mean of two views, the others one view with a rectangle of another.
+
+    Args:
+        pixels: (n, s, s, 3) float.
+        count: how many to make.
+        chance: source of chance, on the device of the views.
+
+    Returns:
+        (count, s, s, 3) float in whole grey levels.
+    """
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=chance, device=pixels.device)
+
+    first, second = (uniform(2, count) * len(pixels)).long()
+    share = uniform(count)[:, None, None, None]
+    place = (torch.arange(pixels.shape[1], device=pixels.device) + 0.5) / pixels.shape[1]
+    ends = uniform(2, 2, count, 1).sort(dim=0).values
+    inside = (place >= ends[0]) & (place <= ends[1])  # (2, count, s)
+    patch = (inside[0][:, :, None] & inside[1][:, None, :])[..., None].float()
+    blended = (torch.arange(count, device=pixels.device) % 2 == 0)[:, None, None, None]
+    weight = torch.where(blended, share, patch)
+    return torch.lerp(pixels[first], pixels[second], weight).round()
 
 
 #: losses between (n,) predictions and (n,) targets on a scale of 0..1
@@ -255,141 +284,53 @@ OPINION_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "plcc": plcc_loss,
     "fidelity": lambda q, y: all_pairs_fidelity_loss(5 * q, 5 * y),  # on LIQE's five steps
 }
-_LOSSES = ("opinion", "features", "ladder", "attributes", "spread", "maps", "steady")
+_TERMS = ("opinion", "features", "ladder", "attributes", "spread", "maps", "steady")
 
 
-def _step_losses(net: JudgeNet, sight: Sight, batch: Batch, recipe: StudentRecipe) -> list[Tensor]:
-    """All terms, weighted, in the order of `_LOSSES`."""
-    n = len(batch.pixels)
-    pixels = torch.cat([batch.pixels, batch.again])
-    with torch.autocast("cpu", torch.bfloat16, enabled=native_bfloat16()):
-        maps = net.maps(pixels)
-        out = Judgement(*(value.float() for value in net.read(net.embedding(maps))))
-        seen = sight([x[:n] for x in maps], batch.maps)
-    losses = _losses(Judgement(*(value[:n] for value in out)), batch, recipe)
-    moved = out.quality[n:] - out.quality[:n][recipe.again]
-    steady = moved.square().sum() / max(1, len(moved))
-    return [*losses, recipe.map_weight * seen.float(), recipe.steady_weight * steady]
-
-
-def _losses(out: Judgement, batch: Batch, recipe: StudentRecipe) -> list[Tensor]:
-    strength = batch.lost.amax(1)
-    rated = batch.label.isfinite() & (strength == 0)
-    mixed = recipe.opinion_share * batch.label + (1 - recipe.opinion_share) * batch.quality
-    target = torch.where(rated, mixed, batch.quality)
-    opinion = torch.stack([OPINION_TERMS[name](out.quality, target) for name in recipe.opinion_terms]).sum()
-    features = recipe.feature_weight * F.smooth_l1_loss(out.features, batch.features)
-    q, s = out.quality.view(-1, GROUP), strength.view(-1, GROUP)
-    ladder = ladder_loss(q[s[:, 2] > 0], s[s[:, 2] > 0], recipe.lead)
-    attributes = recipe.attribute_weight * attribute_loss(
-        out.attributes, batch.lost, (batch.label >= recipe.clean_above) | batch.label.isnan()
+def _lesson(feed: Feed, teacher: Teacher, recipe: StudentRecipe, step: int) -> _Lesson:
+    seed = (recipe.seed << 40) + step
+    shown = feed.show(recipe.views, seed)
+    chance = torch.Generator(feed.device).manual_seed(seed + (1 << 39))
+    again = shaken(shown.pixels[:: recipe.steady_every], chance)
+    pixels = torch.cat([shown.pixels, mixtures(shown.pixels, recipe.mixed, chance)])
+    with torch.no_grad():
+        told = teacher.tell(pixels)
+    quality, plain, n = told.quality, shown.plain, len(shown.label)
+    own = recipe.opinion_share * shown.label[:plain] + (1 - recipe.opinion_share) * quality[:plain]
+    parts = (
+        torch.where(shown.rated[:plain], own, quality[:plain]),
+        falling(quality[plain:n], shown.lost[plain:].amax(1), recipe.lead),
+        quality[n:],
     )
-    if not rated.any():
-        return [opinion, features, ladder, attributes, torch.zeros(())]
-    error = (out.quality - batch.label).abs().detach()
-    return [opinion, features, ladder, attributes, 0.1 * laplace_nll(error[rated], out.spread[rated])]
+    return _Lesson(shown, pixels, again, told, torch.cat(parts))
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Which groups the next batch reads, and how; arrays aligned on their first axis."""
-
-    groups: npt.NDArray[np.int64]  #: (g, 2) lesson, group
-    mirrored: npt.NDArray[np.bool_]  #: (g,)
-    corner: npt.NDArray[np.int64]  #: (g, 2) upper left corner of the window, a multiple of the largest stride
-    window_px: int | None  #: side of the window, None = whole views
-    seed: tuple[int, ...]  #: of `shaken`
-
-
-def _batches(lessons: list[Lesson], recipe: StudentRecipe, epoch: int) -> Iterator[Batch]:
-    """All groups once in random order, mirrored at random; the next batch is read while this one is learned."""
-    jobs = list(_jobs(lessons, recipe, epoch))
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(_read, lessons, jobs[0], recipe)
-        for job in jobs[1:]:
-            batch = coming.result()
-            coming = reader.submit(_read, lessons, job, recipe)
-            yield batch
-        yield coming.result()
+def _losses(out: Judgement, seen: Tensor, lesson: _Lesson, recipe: StudentRecipe) -> Tensor:
+    """All terms, weighted, in the order of `_TERMS`."""
+    shown, n, total = lesson.shown, len(lesson.shown.label), len(lesson.pixels)
+    q = out.quality[:n]
+    opinion = torch.stack([OPINION_TERMS[name](out.quality[:total], lesson.target) for name in recipe.opinion_terms])
+    rungs, strength = grouped(q[shown.plain :]), grouped(shown.lost[shown.plain :].amax(1))
+    clean = (shown.label >= recipe.clean_above) | shown.label.isnan()
+    error = (q - shown.label).abs().detach()[shown.rated]
+    terms = (
+        opinion.sum(),
+        recipe.feature_weight * F.smooth_l1_loss(out.features[:total], lesson.told.components),
+        ladder_loss(rungs, strength, recipe.lead),
+        recipe.attribute_weight * attribute_loss(out.attributes[:n], shown.lost, clean),
+        0.1 * laplace_nll(error, out.spread[:n][shown.rated]) if len(error) else q.new_zeros(()),
+        recipe.map_weight * seen,
+        recipe.steady_weight * (out.quality[total:] - q[:: recipe.steady_every]).square().mean(),
+    )
+    return torch.stack(terms)
 
 
-def _jobs(lessons: list[Lesson], recipe: StudentRecipe, epoch: int) -> Iterator[_Job]:
-    rng = np.random.default_rng([recipe.seed, epoch])
-    index = np.concatenate([[(k, g) for g in range(lesson.views.groups)] for k, lesson in enumerate(lessons)])
-    order = rng.permutation(index)[: len(index) // recipe.batch_groups * recipe.batch_groups]
-    mirrored = rng.random(len(order)) < 0.5
-    side = lessons[0].views.pixels.shape[1]
-    window_px = recipe.window_px if epoch < recipe.window_epochs and recipe.window_px < side else None
-    places = (side - (window_px or side)) // STRIDES[-1] + 1
-    corner = STRIDES[-1] * rng.integers(places, size=(len(order), 2))
-    for i in range(0, len(order), recipe.batch_groups):
-        part = slice(i, i + recipe.batch_groups)
-        yield _Job(order[part], mirrored[part], corner[part], window_px, (recipe.seed, epoch, i))
+def _embedded(net: JudgeNet, pixels: Tensor, half: bool) -> Tensor:
+    """(n, hidden + 1) float64 of views, the last column 1."""
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
+        maps = net.maps(pixels)
+    return F.pad(net.embedding(maps).double(), (0, 1), value=1.0)
 
 
-def _read(lessons: list[Lesson], job: _Job, recipe: StudentRecipe) -> Batch:
-    columns: list[tuple[npt.NDArray[Any], ...]] = []
-    for (k, g), mirror, (y, x) in zip(job.groups, job.mirrored, job.corner, strict=True):
-        lesson, rows = lessons[k], slice(g * GROUP, (g + 1) * GROUP)
-        pictures = [(lesson.views.pixels, 1), *zip(lesson.maps, STRIDES, strict=True)]
-        pixels, *maps = (_window(p[rows], int(y), int(x), job.window_px, stride, mirror) for p, stride in pictures)
-        rest = (lesson.views.label[rows], lesson.views.lost[rows], lesson.quality[rows])
-        columns.append((pixels, *rest, lesson.features[rows].astype(np.float32), *maps))
-    pixels, label, lost, quality, features, *maps = (np.concatenate(c) for c in zip(*columns, strict=True))
-    again = shaken(pixels[recipe.again], np.random.default_rng(job.seed))
-    put = torch.from_numpy
-    seen = tuple(put(m) for m in maps)
-    return Batch(put(pixels), put(label), put(lost), put(quality), put(features), seen, put(again))
-
-
-def _window(
-    pictures: npt.NDArray[np.uint8], y: int, x: int, side: int | None, stride: int, mirror: bool
-) -> npt.NDArray[np.uint8]:
-    """(n, h, w, c): the window of a map whose places are `stride` pixels apart; whole for side None."""
-    if side is not None:
-        rows, columns = (slice(a // stride, (a + side) // stride) for a in (y, x))
-        pictures = pictures[:, rows, columns]
-    return pictures[:, :, ::-1] if mirror else pictures
-
-
-def shaken(pixels: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """What no eye notices: about half of the values one grey level up or down, and half of the views mirrored.
-
-    Args:
-        pixels: (n, s, s, 3).
-        rng: source of chance.
-    """
-    step = np.rint(0.7 * rng.standard_normal(pixels.shape, np.float32)).astype(np.int16)
-    changed = np.clip(pixels + step, 0, 255).astype(np.uint8)
-    mirrored = rng.random(len(pixels)) < 0.5
-    changed[mirrored] = changed[mirrored][:, :, ::-1]
-    return changed
-
-
-def _cosine(recipe: StudentRecipe, total: int) -> Callable[[int], float]:
-    warm = max(1, round(recipe.warmup * total))
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / warm
-        return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-    return factor
-
-
-def _resume(checkpoint: Path, parts: dict[str, Any]) -> int:
-    """Load a checkpoint if there is one; the epochs done."""
-    if not checkpoint.is_file():
-        return 0
-    state = torch.load(checkpoint, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return int(state["epoch"])
-
-
-def _save(checkpoint: Path, parts: dict[str, Any], epoch: int) -> None:
-    """Replace the checkpoint in one step, so that a kill leaves the old one."""
-    state: dict[str, Any] = {name: part.state_dict() for name, part in parts.items()}
-    fresh = checkpoint.with_suffix(".new")
-    torch.save(state | {"epoch": epoch}, fresh)
-    fresh.replace(checkpoint)
+def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:
+    return cast("JudgeNet", average.module).eval()

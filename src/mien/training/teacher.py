@@ -1,163 +1,217 @@
-"""Stage 3: the teacher. What the eyes saw of every view, pooled, and a small network on top that people taught.
+"""Stage 3: the teacher, fine-tuned. A MobileNetV2 with ImageNet knowledge and a small network on all that it sees.
 
-People rated the pictures; nobody rated their degraded views. What the teacher knows of those comes from the order
-inside each ladder: a stronger degradation may not score higher.
+L = 10 MSE(q, y) + PLCC loss(q, y)     on plain views, which all carry the opinion of their picture
+  + ranking_weight x ladder hinge(q)   a stronger degradation may not score higher
+
+Afterwards it judges every view that the student is shown, and says what it saw: the principal components of its pooled
+features, and its maps at three strides.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mien.losses.ranking import margin_ranking
 from mien.losses.regression import plcc_loss
-from mien.training.views import GROUP, Views
+from mien.models.mobilenet_v2 import FEATURES, MobileNetV2, pooled
+from mien.training.feed import Feed, FeedPlan, Shown
+from mien.training.ladders import GROUP
+from mien.training.schedule import Cosine, Moment
+
+#: blocks whose maps the student learns, the last ones at strides 8, 16 and 32, and their channels
+BLOCKS, CHANNELS = (5, 12, 16), (32, 96, 320)
 
 
 @dataclass(frozen=True)
 class TeacherRecipe:
-    """A two-layer regression on pooled features."""
+    """How the teacher is fine-tuned."""
 
+    views: FeedPlan = field(default_factory=lambda: FeedPlan(plain=192, ladders=32, unrated_share=0.0, smallest=0.4))
     hidden: int = 256
     dropout: float = 0.5
-    epochs: int = 12
-    batch_groups: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    lead: float = 0.5  #: of the undegraded view at full strength, as a part of its own score
+    probe_steps: int = 300  #: first, in which only the head learns
+    head_rate: float = 2e-4  #: in them
+    steps: int = 1200  #: then, in which all of it learns
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.05
+    warmup: float = 0.1  #: part of all steps
+    ema: float = 0.998
+    lead: float = 0.5  #: see `ladder_loss`
     ranking_weight: float = 1.0
     distilled: int = 192  #: principal components of the features that the student learns
-    members: int = 3  #: heads with different seeds, averaged
+    measured: int = 60  #: steps' worth of views that the components rest on
     seed: int = 1
 
 
+class Told(NamedTuple):
+    """What the teacher says of n views."""
+
+    quality: Tensor  #: (n,) on the scale of the opinions
+    components: Tensor  #: (n, k)
+    maps: tuple[Tensor, ...]  #: (n, c, h, w) each, mean 0 and deviation 1 over views
+
+
 class Teacher(nn.Module):
-    """Features -> quality, and -> the principal components that the student distils."""
+    """See the head of this file."""
 
-    def __init__(self, mean: Tensor, scale: Tensor, components: Tensor, recipe: TeacherRecipe) -> None:
+    def __init__(self, recipe: TeacherRecipe, *, half: bool = False) -> None:
+        """Build with random weights.
+
+        Args:
+            recipe: sizes.
+            half: see in bfloat16; what is read from it stays float32.
+        """
         super().__init__()
-        self.mean, self.scale, self.components = nn.Buffer(mean), nn.Buffer(scale), nn.Buffer(components)
-        self.members = nn.ModuleList(
-            nn.Sequential(
-                nn.Dropout(recipe.dropout / 2),
-                nn.Linear(len(mean), recipe.hidden),
-                nn.ReLU(),
-                nn.Dropout(recipe.dropout),
-                nn.Linear(recipe.hidden, 1),
-            )
-            for _ in range(recipe.members)
+        self.in_half = half
+        self.eyes = MobileNetV2()
+        self.norm = nn.BatchNorm1d(FEATURES, affine=False)
+        self.head = nn.Sequential(
+            nn.Dropout(recipe.dropout / 2),
+            nn.Linear(FEATURES, recipe.hidden),
+            nn.ReLU(),
+            nn.Dropout(recipe.dropout),
+            nn.Linear(recipe.hidden, 1),
         )
+        last = cast("nn.Linear", self.head[-1])
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, 0.5)
+        self.components = nn.Buffer(torch.zeros(FEATURES, recipe.distilled))
+        self.map_mean, self.map_deviation = nn.Buffer(torch.zeros(sum(CHANNELS))), nn.Buffer(torch.ones(sum(CHANNELS)))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(n, d) float -> (members, n) quality on the scale of the opinions."""
-        x = self._standard(features)
-        return torch.stack([member(x).squeeze(1) for member in self.members])
+    def forward(self, image: Tensor) -> Tensor:
+        """(n, s, s, 3) of 0..255 -> (n,) quality."""
+        return self._judge(self._standard(self._look(image)))
 
-    def distilled(self, features: Tensor) -> Tensor:
-        """(n, d) float -> (n, k) principal components, of unit variance on average."""
-        return self._standard(features) @ self.components
+    def tell(self, image: Tensor) -> Told:
+        """(n, s, s, 3) of 0..255 -> all that the student learns."""
+        maps = self._look(image)
+        features = self._standard(maps)
+        statistics = zip(self.map_mean.split(CHANNELS), self.map_deviation.split(CHANNELS), strict=True)
+        seen = tuple(
+            (maps[block].float() - mean[:, None, None]) / deviation[:, None, None]
+            for block, (mean, deviation) in zip(BLOCKS, statistics, strict=True)
+        )
+        return Told(self._judge(features), features @ self.components, seen)
 
-    def _standard(self, features: Tensor) -> Tensor:
-        return ((features - self.mean) / self.scale).clamp(-6, 6)
+    def measure(self, images: list[Tensor]) -> None:
+        """Find the principal components, and the statistics of the maps, over batches of views."""
+        features, moments = [], [torch.zeros(2, c, dtype=torch.float64, device=images[0].device) for c in CHANNELS]
+        for image in images:
+            maps = self._look(image)
+            features.append(self._standard(maps))
+            for sums, block in zip(moments, BLOCKS, strict=True):
+                x = maps[block].double()
+                sums += torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]) / len(images)
+        self.components.copy_(principal(torch.cat(features), self.components.shape[1]))
+        mean, square = torch.cat(moments, dim=1)
+        self.map_mean.copy_(mean)
+        self.map_deviation.copy_((square - mean.square()).clamp(min=0).sqrt() + 1e-6)
+
+    def _look(self, image: Tensor) -> list[Tensor]:
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=self.in_half):
+            return cast("list[Tensor]", self.eyes(_scaled(image)))
+
+    def _standard(self, maps: list[Tensor]) -> Tensor:
+        return cast("Tensor", self.norm(pooled(maps, floor=1e-5))).clamp(-6, 6)
+
+    def _judge(self, features: Tensor) -> Tensor:
+        return cast("Tensor", self.head(features)).squeeze(1)
 
 
-def fit(views: Views, features: npt.NDArray[np.float16], recipe: TeacherRecipe) -> Teacher:
-    """Train on labelled pictures and their ladders.
+def fit(
+    feed: Feed,
+    weights: Path,
+    recipe: TeacherRecipe,
+    *,
+    half: bool,
+    tell: Callable[[str], None] = print,
+) -> Teacher:
+    """Fine-tune.
 
     Args:
-        views: of labelled pictures.
-        features: (n, d), aligned with the views.
+        feed: of pictures with opinions, and their ladders.
+        weights: MobileNetV2, as for `MobileNetV2Features`, which see for errors.
         recipe: sizes and steps.
+        half: compute in bfloat16 where that is safe.
+        tell: receives a line for people now and then.
 
     Returns:
-        The teacher in evaluation mode.
+        The average of the weights over the last steps (EMA), in evaluation mode.
     """
     torch.manual_seed(recipe.seed)
-    teacher = Teacher(*_whitening(views, features, recipe), recipe)
-    optimizer = torch.optim.AdamW(teacher.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    steps = recipe.epochs * (views.groups // recipe.batch_groups)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
-    rng = np.random.default_rng(recipe.seed)
-    for _ in range(recipe.epochs):
-        order = rng.permutation(views.groups)
-        for k in range(views.groups // recipe.batch_groups):
-            groups = np.sort(order[k * recipe.batch_groups : (k + 1) * recipe.batch_groups])
-            rows = (groups[:, None] * GROUP + np.arange(GROUP)).ravel()
-            x = torch.from_numpy(features[rows].astype(np.float32))
-            label, lost = torch.from_numpy(views.label[rows]), torch.from_numpy(views.lost[rows])
-            loss = torch.stack([_member_loss(q, label, lost, recipe) for q in teacher(x)]).sum()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return teacher.eval()
+    net = Teacher(recipe, half=half).to(feed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.eyes.begin(weights, _scaled(feed.show(recipe.views, recipe.seed - 1).pixels))
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
+    )
+    _learn(net, net.head, feed, recipe, range(recipe.probe_steps), recipe.head_rate, average, tell)
+    last = recipe.probe_steps + recipe.steps
+    _learn(net, net, feed, recipe, range(recipe.probe_steps, last), recipe.learning_rate, average, tell)
+    net = cast("Teacher", average.module).eval()
+    with torch.no_grad():
+        net.measure([feed.show(recipe.views, _seed(recipe, last + k)).pixels for k in range(recipe.measured)])
+    return net
 
 
-def descending(
-    quality: npt.NDArray[np.float32], strength: npt.NDArray[np.float32], lead: float
-) -> npt.NDArray[np.float32]:
-    """The teacher's scores with every ladder made to fall as `ladder_loss` wants it: no student learns otherwise.
+def _learn(
+    net: Teacher,
+    part: nn.Module,
+    feed: Feed,
+    recipe: TeacherRecipe,
+    steps: range,
+    peak: float,
+    average: torch.optim.swa_utils.AveragedModel,
+    tell: Callable[[str], None],
+) -> None:
+    """One warmed-up cosine of training of one part of the network; the rest stays as it is."""
+    net.requires_grad_(False)
+    part.requires_grad_(True)
+    part.train()
+    net.norm.train()  # its statistics are not learned but counted
+    optimizer = torch.optim.AdamW(part.parameters(), peak, weight_decay=recipe.weight_decay)
+    rate = Cosine(recipe.warmup)
+    for k, step in enumerate(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = peak * rate(Moment(k, len(steps), len(steps)))
+        shown = feed.show(recipe.views, _seed(recipe, step))
+        terms = _losses(net(shown.pixels), shown, recipe)
+        optimizer.zero_grad()
+        terms.sum().backward()
+        torch.nn.utils.clip_grad_norm_(part.parameters(), 5.0)
+        optimizer.step()
+        average.update_parameters(net)
+        if (k + 1) % max(1, len(steps) // 5) == 0:
+            tell(f"teacher, step {k + 1}/{len(steps)}: mse, plcc, ladders {[round(v, 4) for v in terms.tolist()]}")
+
+
+def _seed(recipe: TeacherRecipe, step: int) -> int:
+    return (recipe.seed << 32) + step
+
+
+def falling(quality: Tensor, strength: Tensor, lead: float) -> Tensor:
+    """Scores of ladders made to fall as `ladder_loss` wants it: no student learns otherwise.
 
     Args:
         quality: (n,) of views in groups of `GROUP`.
-        strength: (n,) largest loss of any attribute; 0 in plain groups, rising in ladders.
+        strength: (n,) largest loss of any attribute, rising inside each group.
         lead: as in `ladder_loss`.
 
     Returns:
         (n,); a score only ever goes down.
     """
-    q, s = quality.reshape(-1, GROUP).copy(), strength.reshape(-1, GROUP)
-    unit = lead * np.maximum(q[:, 0], 0.1)
+    q, s = grouped(quality), grouped(strength)
+    unit = lead * q[:, 0].clamp(min=0.1)
+    rungs = [q[:, 0]]
     for rung in range(1, GROUP):
-        apart = s[:, rung] - s[:, rung - 1]
-        limit = q[:, rung - 1] - unit * apart
-        q[:, rung] = np.where(apart > 0, np.minimum(q[:, rung], limit), q[:, rung])
-    return q.ravel()
-
-
-def judge(
-    teacher: Teacher, features: npt.NDArray[np.float16]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
-    """Quality (n,) and distilled components (n, k) of views."""
-    quality, components = [], []
-    with torch.inference_mode():
-        for i in range(0, len(features), 1024):
-            x = torch.from_numpy(features[i : i + 1024].astype(np.float32))
-            quality.append(teacher(x).mean(0).numpy())
-            components.append(teacher.distilled(x).numpy().astype(np.float16))
-    return np.concatenate(quality), np.concatenate(components)
-
-
-def save(teacher: Teacher, path: Path) -> None:
-    """Weights as .npz, no pickle."""
-    np.savez(path, **{name: value.numpy() for name, value in teacher.state_dict().items()})
-
-
-def load(path: Path, recipe: TeacherRecipe) -> Teacher:
-    """What `save` wrote for the same recipe, in evaluation mode.
-
-    Raises:
-        RuntimeError: the file is of another recipe.
-    """
-    with np.load(path, allow_pickle=False) as file:
-        state = {name: torch.from_numpy(file[name]) for name in file}
-    teacher = Teacher(state["mean"], state["scale"], state["components"], recipe)
-    teacher.load_state_dict(state)
-    return teacher.eval()
-
-
-def _member_loss(quality: Tensor, label: Tensor, lost: Tensor, recipe: TeacherRecipe) -> Tensor:
-    total = lost.amax(1)
-    plain = total == 0
-    fit_loss = (quality[plain] - label[plain]).square().mean() * 10 + plcc_loss(quality[plain], label[plain])
-    q, s = quality.view(-1, GROUP), total.view(-1, GROUP)
-    ladder = s[:, 2] > 0
-    return fit_loss + recipe.ranking_weight * ladder_loss(q[ladder], s[ladder], recipe.lead)
+        rungs.append(torch.minimum(q[:, rung], rungs[-1] - unit * (s[:, rung] - s[:, rung - 1])))
+    return torch.stack(rungs, 1).flatten()
 
 
 def ladder_loss(quality: Tensor, strength: Tensor, lead: float) -> Tensor:
@@ -179,12 +233,32 @@ def ladder_loss(quality: Tensor, strength: Tensor, lead: float) -> Tensor:
     return margin_ranking(better, worse, unit * apart)
 
 
-def _whitening(views: Views, features: npt.NDArray[np.float16], recipe: TeacherRecipe) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and scale of each feature, and the principal axes of the standardised ones, from every fourth view."""
-    x = torch.from_numpy(features[::4].astype(np.float32))
-    mean, scale = x.mean(0), x.std(0) + 1e-3
-    x = ((x - mean) / scale).clamp(-6, 6)
-    values, axes = torch.linalg.eigh(x.T @ x / len(x))
-    top = values.argsort(descending=True)[: recipe.distilled]
+def grouped(values: Tensor) -> Tensor:
+    """(3 g,) of views in ladders -> (g, 3)."""
+    return values.view(len(values) // GROUP, GROUP)
+
+
+def principal(x: Tensor, count: int) -> Tensor:
+    """(n, d) standardised features -> (d, count) their principal axes, scaled to unit variance on average."""
+    n, d = x.shape
+    if n > d:
+        values, axes = torch.linalg.eigh(x.T @ x / n)
+    else:  # the same axes from the smaller matrix
+        values, views = torch.linalg.eigh(x @ x.T / n)
+        axes = F.normalize(x.T @ views, dim=0)
+    top = values.argsort(descending=True)[:count]
     spread = values[top].clamp(min=1e-6) ** 0.25  # half-way to whitening: strong directions count more, weak ones too
-    return mean, scale, axes[:, top] / spread / spread.square().mean().sqrt()
+    return axes[:, top] / spread / spread.square().mean().sqrt()
+
+
+def _losses(quality: Tensor, shown: Shown, recipe: TeacherRecipe) -> Tensor:
+    """(3,) see the head of this file."""
+    asked = shown.label[: shown.plain].isfinite()
+    q, y = quality[: shown.plain][asked], shown.label[: shown.plain][asked]
+    rungs, strength = grouped(quality[shown.plain :]), grouped(shown.lost[shown.plain :].amax(1))
+    hinge = recipe.ranking_weight * ladder_loss(rungs, strength, recipe.lead)
+    return torch.stack([10 * (q - y).square().mean(), plcc_loss(q, y), hinge])
+
+
+def _scaled(image: Tensor) -> Tensor:
+    return (image.permute(0, 3, 1, 2).float() - 128) / 128
