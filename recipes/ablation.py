@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from mien.models.judge_net import JudgeNet
 from mien.training import feed as feeds
 from mien.training import probe, student
 from mien.training.feed import Feed, FeedPlan
+from mien.training.fingerprint import fingerprint
 from mien.training.ladders import LadderPlan
 from mien.training.student import StudentRecipe
 from mien.training.teacher import TeacherRecipe
@@ -69,14 +70,14 @@ def _opinions_alone(recipe: StudentRecipe) -> StudentRecipe:
 
 ROWS = (
     Row("everything"),
-    Row("another seed", lambda r: replace(r, seed=r.seed + 1)),
+    Row("another seed", lambda r: replace(r, seed=r.seed + 1), lambda t: replace(t, seed=t.seed + 1)),
     Row("a teacher that is not fine-tuned", teacher=lambda t: replace(t, steps=0)),
-    Row("without what the teacher's eyes see, place by place", lambda r: replace(r, map_weight=0.0)),
+    Row("without the teacher's maps, place by place", lambda r: replace(r, map_weight=0.0)),
     Row("without any features of the teacher", lambda r: replace(r, map_weight=0.0, feature_weight=0.0)),
     Row("without mixtures of views", lambda r: replace(_viewed(r, plain=r.views.plain + r.mixed), mixed=0)),
     Row("whole pictures instead of windows", lambda r: _viewed(r, whole_share=1.0)),
     Row("opinions of people alone: no teacher, no pseudo-labels, no degradations", _opinions_alone),
-    Row("without the faces, which nobody rated (pseudo-labels)", lambda r: _viewed(r, unrated_share=0.0)),
+    Row("without undegraded faces, which nobody rated (pseudo-labels)", lambda r: _viewed(r, unrated_share=0.0)),
     Row(
         "without degraded views",
         lambda r: _viewed(r, plain=r.views.plain + 3 * r.views.ladders, ladders=0),
@@ -100,8 +101,8 @@ def main() -> None:
     whole = feeds.whole(data.val_photos, WHOLE.preprocess.size_px)
     feed = cache(partial(judge.feed_of, WHOLE, data, args.work, torch.device("cpu")))
     results = {}
-    for k, row in enumerate(ROWS):
-        results[row.name] = _result(row, data, feed, whole, args.backbone, args.work / f"{k:02d}")
+    for row in ROWS:
+        results[row.name] = _result(row, data, feed, whole, args.backbone, args.work)
         args.out.write_text(json.dumps({"settings": __doc__, "rows": results}, indent=2) + "\n")
     print(_markdown(results))
 
@@ -115,19 +116,24 @@ def _result(
     work: Path,
 ) -> dict[str, float]:
     """Train one row, or read what it came to."""
-    done = work / "result.json"
+    recipe = replace(WHOLE, student=row.student(WHOLE.student), teacher=row.teacher(WHOLE.teacher))
+    taught, here = (_folder(work, part) for part in (recipe.teacher, recipe))
+    done = here / "result.json"
     if not done.is_file():
-        work.mkdir(parents=True, exist_ok=True)
-        recipe = replace(WHOLE, student=row.student(WHOLE.student), teacher=row.teacher(WHOLE.teacher))
-        taught = work.parent / f"teacher-{recipe.teacher.steps}"
-        taught.mkdir(exist_ok=True)
-        master = judge.taught(recipe, feed, backbone, taught, torch.device("cpu"))
-        net = judge.learned(recipe, feed, master, work, lambda net: {})
+        master = judge.taught(recipe, data, feed, backbone, taught, torch.device("cpu"))
+        net = judge.learned(recipe, data, feed, master, here, lambda net: {})
         told = judge.agreement(judge.judged(master, whole), data.val_photos)
         done.write_text(json.dumps(_figures(net, data, whole) | {f"teacher_{k}": v for k, v in told.items()}))
     result = json.loads(done.read_text())
     print(row.name, result, flush=True)
     return result
+
+
+def _folder(work: Path, settings: TeacherRecipe | judge.EmbeddedJudge) -> Path:
+    """One for each setting, so that a changed row is not taken for the old one."""
+    folder = work / fingerprint(asdict(settings))[:12]
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _figures(net: JudgeNet, data: judge.Data, whole: npt.NDArray[np.uint8]) -> dict[str, float]:

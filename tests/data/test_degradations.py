@@ -1,7 +1,5 @@
 """Each degradation has a known strength, keeps size and mode, is repeatable, and never gets better as it grows."""
 
-import hashlib
-import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -105,17 +103,6 @@ def test_the_kinds_that_the_shipped_judge_learned_from_stay_as_they_were():
 
     assert JUDGE_KINDS == ("blur", "motion", "downscale", "noise", "dark", "bright", "jpeg", "webp")
     assert LadderPlan().kinds == JUDGE_KINDS == tuple(KINDS)[:8]
-
-
-def test_views_that_were_rendered_before_the_kinds_could_be_chosen_stay_valid():
-    pytest.importorskip("torch")
-    from mien.training import views
-
-    old = {"size_px": 256, "plain_groups": 1, "ladder_groups": 2, "smallest_crop": 0.4, "widest_aspect": 1.7}
-    old |= {"chain_share": 0.4, "seed": 20261120}
-    key = hashlib.sha256(json.dumps([old, []]).encode()).hexdigest()
-    assert views._key([], views.LadderPlan()) == key
-    assert views._key([], views.ViewPlan(kinds=("blur", "jpeg"))) != key
 
 
 def smooth(width: int = 96, height: int = 80) -> Image.Image:

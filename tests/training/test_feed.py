@@ -4,10 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
+from mien.data import biq2021  # noqa: E402
+from mien.data.sample import Sample  # noqa: E402
+from mien.training import feed as feeds  # noqa: E402
+from mien.training import zoom  # noqa: E402
 from mien.training.feed import Feed, FeedPlan  # noqa: E402
 from mien.training.ladders import Ladders  # noqa: E402
+from synthetic import write_biq2021  # noqa: E402
 
 PLAN = FeedPlan(size_px=16, plain=40, ladders=6, unrated_share=0.25)
 
@@ -48,6 +54,30 @@ def test_only_whole_pictures_with_an_opinion_count_as_rated(feed):
     assert torch.equal(feed.show(every, 2).rated[:40], feed.show(every, 2).label[:40].isfinite())
     assert not feed.show(replace(PLAN, whole_share=0.0), 2).rated.any()
     assert not feed.show(every, 2).rated[40:].any()
+
+
+def test_a_rated_view_is_the_whole_picture_or_its_mirror_image():
+    ramp = np.arange(400, dtype=np.float32).reshape(1, 20, 20, 1) % 251
+    ladders = Ladders(np.zeros((1, 3, 16, 16, 3), np.uint8), np.zeros(1, np.float32), np.zeros((1, 3, 4), np.float32))
+    pictures = np.repeat(ramp, 3, axis=3).astype(np.uint8)
+    feed = Feed(pictures, np.array([0.5], np.float32), [ladders], torch.device("cpu"))
+    shown = feed.show(replace(PLAN, whole_share=0.5), 6)
+    boxes = torch.tensor([[0.0, 0, 20, 20], [20.0, 0, 0, 20]])
+    both = torch.from_numpy(pictures).expand(2, -1, -1, -1)
+    wholes = [zoom.windows(both, boxes, 16, kernel) for kernel in zoom.FILTERS]
+    is_whole = torch.tensor([any(torch.equal(view, w) for pair in wholes for w in pair) for view in shown.pixels[:40]])
+    assert torch.equal(is_whole, shown.rated[:40])
+    assert 0 < is_whole.sum() < 40
+
+
+def test_pictures_of_another_shape_are_squashed_and_those_of_the_right_one_kept(tmp_path):
+    write_biq2021(tmp_path / "biq", 3, 1)
+    samples = biq2021.read(tmp_path / "biq").samples
+    pictures = feeds.pictures(samples, 80)
+    assert pictures.shape == (4, 80, 80, 3)
+    assert np.array_equal(feeds.whole(samples, 80)[0], np.asarray(samples[0].open().resize((80, 80), 2)))
+    Image.fromarray(pictures[0]).save(tmp_path / "square.png")
+    assert np.array_equal(feeds.pictures([Sample("s", tmp_path / "square.png")], 80)[0], pictures[0])
 
 
 def test_the_same_seed_shows_the_same_and_another_something_else(feed):

@@ -36,8 +36,9 @@ def test_a_ladder_begins_undegraded_and_rises(samples, tmp_path):
 
 
 def test_the_number_of_workers_changes_nothing(samples, tmp_path):
-    one = ladders.build(samples, PLAN, tmp_path / "one", workers=1)
-    two = ladders.build(samples, PLAN, tmp_path / "two", workers=2)
+    many = list(samples) * 5  # more than one job
+    one = ladders.build(many, PLAN, tmp_path / "one", workers=1)
+    two = ladders.build(many, PLAN, tmp_path / "two", workers=2)
     assert np.array_equal(one.pixels, two.pixels)
     assert np.array_equal(one.lost, two.lost)
 
@@ -50,6 +51,18 @@ def test_a_finished_file_is_kept_and_another_plan_replaces_it(samples, tmp_path)
     changed = ladders.build(samples, replace(PLAN, seed=1), tmp_path / "v", workers=1)
     assert (tmp_path / "v.npy").stat().st_mtime_ns > made
     assert len(changed) == 16
+
+
+def test_what_a_killed_run_left_is_made_again(samples, tmp_path, monkeypatch):
+    whole = np.array(ladders.build(samples, PLAN, tmp_path / "v", workers=1).pixels)
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ladders, "ProcessPoolExecutor", killed)
+        ladders.build(samples, replace(PLAN, seed=1), tmp_path / "v")
+    assert np.array_equal(ladders.build(samples, PLAN, tmp_path / "v", workers=1).pixels, whole)
 
 
 def test_pictures_are_enlarged_before_their_ladders_and_never_made_smaller(monkeypatch):

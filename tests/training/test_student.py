@@ -84,6 +84,12 @@ def test_the_target_is_the_opinion_where_people_saw_the_whole_and_the_teachers_e
     assert (ladder[:, 1] > ladder[:, 2]).all()
 
 
+def test_another_seed_sees_other_views(feed, teacher):
+    one, other = (student._lesson(feed, teacher, replace(RECIPE, seed=seed), 5) for seed in (1, 2))
+    assert not torch.equal(one.shown.pixels, other.shown.pixels)
+    assert not torch.equal(one.again, other.again)
+
+
 def test_half_of_the_mixtures_are_means_and_the_others_have_a_rectangle_of_another_view():
     pixels = torch.arange(6.0)[:, None, None, None].expand(6, 20, 20, 3) * 40
     mixed = student.mixtures(pixels, 40, torch.Generator().manual_seed(0))
@@ -108,8 +114,9 @@ def test_the_closing_regression_pays_for_steadiness(feed, teacher, tmp_path, wei
         with torch.no_grad():
             return float((net(pixels).quality - net(changed).quality).abs().mean())
 
-    loose = replace(RECIPE, ridge=1e-3, steady_every=1, rounding_weight=0.0, mirror_weight=0.0)
-    assert moved(replace(loose, **{weight: 1e6})) < 0.7 * moved(loose)
+    still = {"rounding_weight": 0.0, "mirror_weight": 0.0}
+    loose = replace(RECIPE, ridge=1e-3, steady_every=1, refit_steps=16, **still)
+    assert moved(replace(loose, **{weight: 1e8})) < 0.7 * moved(loose)
 
 
 def test_rounding_changes_single_grey_levels():
@@ -187,12 +194,13 @@ def test_refitting_the_last_layer_finds_the_least_squares_solution(feed, teacher
     student.refit_quality(net, feed, teacher, recipe)
     after = error()
     assert after < before
-    for step in (0.05, -0.05):  # any other last layer is worse
-        with torch.no_grad():
-            net.quality.bias += step
-        assert error() > after
-        with torch.no_grad():
-            net.quality.bias -= step
+    for part in (net.quality.bias, net.quality.weight):  # any other last layer is worse
+        for step in (0.05, -0.05):
+            with torch.no_grad():
+                part += step
+            assert error() > after
+            with torch.no_grad():
+                part -= step
 
 
 def test_every_epoch_leaves_a_line_of_metrics(feed, teacher, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from mien.evaluation.correlation import srcc  # noqa: E402
-from mien.models.mobilenet_v2 import MobileNetV2, MobileNetV2Features  # noqa: E402
+from mien.models.mobilenet_v2 import MobileNetV2, pooled  # noqa: E402
 from mien.training import teacher  # noqa: E402
 from mien.training.feed import Feed, FeedPlan  # noqa: E402
 from mien.training.ladders import Ladders  # noqa: E402
@@ -34,8 +34,10 @@ def test_the_backbone_gives_the_logits_stored_with_its_weights():
     x = torch.from_numpy(((image - 128) / 128).astype(np.float32)).permute(0, 3, 1, 2)
     with np.load(REAL) as file:
         weight, bias, expected = file["52.weight"].astype(np.float32), file["52.bias"], file["check.logits"]
-    features = MobileNetV2Features(REAL)(x).numpy()[0]
-    last = features[len(features) // 2 - 1280 : len(features) // 2]
+    net = MobileNetV2()
+    net.begin(REAL, x)
+    with torch.no_grad():
+        last = net(x)[-1].mean((2, 3)).numpy()[0]
     assert weight.reshape(1001, 1280) @ last + bias == pytest.approx(expected.ravel(), abs=1e-3)
 
 
@@ -46,24 +48,48 @@ def backbone(tmp_path_factory):
     return path
 
 
-def test_features_are_means_then_deviations_of_each_block(backbone):
-    net = MobileNetV2Features(backbone)
-    flat = net(torch.zeros(1, 3, 64, 64)).numpy()[0]
-    assert flat.shape == (5568,)
-    assert (flat[2784:] >= 0).all()
+def test_features_are_means_then_deviations_of_each_map():
+    torch.manual_seed(0)
+    maps = [torch.randn(2, 3, 8, 8), torch.randn(2, 5, 4, 4)]
+    flat = pooled(maps)
+    assert flat.shape == (2, 16)
+    assert torch.allclose(flat[:, 3:8], maps[1].mean((2, 3)), atol=1e-5)
+    assert torch.allclose(flat[:, 8:11], maps[0].std((2, 3), correction=0), atol=1e-3)
 
 
-def test_the_network_to_be_trained_begins_as_the_frozen_one(backbone):
+def folded(file, image):
+    """Maps of the network as its file holds it: convolutions alone, at even sides padded below and to the right."""
+
+    def convolved(x, i, stride=1, depthwise=False):
+        weight, bias = (torch.from_numpy(file[f"{i:02d}.{part}"].astype(np.float32)) for part in ("weight", "bias"))
+        if weight.shape[-1] == 3:
+            first = 0 if stride == 2 and x.shape[-1] % 2 == 0 else 1
+            x = torch.nn.functional.pad(x, (first, 1, first, 1))
+        groups = len(weight) if depthwise else 1
+        return torch.nn.functional.conv2d(x, weight, bias, stride, groups=groups)
+
+    x = convolved(convolved(convolved(image, 0, 2).clamp(0, 6), 1, depthwise=True).clamp(0, 6), 2)
+    maps = [x]
+    for block in range(16):
+        stride = 2 if block in (0, 2, 5, 12) else 1
+        y = convolved(x, 3 + 3 * block).clamp(0, 6)
+        y = convolved(convolved(y, 4 + 3 * block, stride, depthwise=True).clamp(0, 6), 5 + 3 * block)
+        x = x + y if x.shape == y.shape else y
+        maps.append(x)
+    return [*maps, convolved(x, 51).clamp(0, 6)]
+
+
+@pytest.mark.parametrize("side", [64, 65])
+def test_the_network_to_be_trained_begins_as_the_folded_one(backbone, side):
     torch.manual_seed(0)
     net = MobileNetV2()
     net.begin(backbone, torch.rand(6, 3, 64, 64) * 2 - 1)
-    odd = torch.rand(2, 3, 65, 65) * 2 - 1  # padded in another way
-    for image in (odd, odd[..., :64, :64]):
-        with torch.no_grad():
-            found, expected = net(image), MobileNetV2Features(backbone).maps(image)
-        assert [m.shape for m in found] == [m.shape for m in expected]
-        for a, b in zip(found, expected, strict=True):
-            assert torch.allclose(a, b, atol=1e-4 * float(b.abs().max().clamp(min=1)))
+    image = torch.rand(2, 3, side, side) * 2 - 1
+    with torch.no_grad(), np.load(backbone) as file:
+        found, expected = net(image), folded(file, image)
+    assert [m.shape for m in found] == [m.shape for m in expected]
+    for a, b in zip(found, expected, strict=True):
+        assert torch.allclose(a, b, atol=1e-4 * float(b.abs().max().clamp(min=1)))
 
 
 def test_ladder_loss_is_zero_once_each_rung_leads_enough():

@@ -52,6 +52,6 @@ def test_values_are_whole_grey_levels_inside_the_range():
 def test_every_picture_of_a_batch_has_its_own_window(photograph):
     boxes = [(0, 0, 50, 50), (60, 30, 120, 90)]
     pixels = torch.from_numpy(np.array(photograph))[None].expand(2, -1, -1, -1)
-    both = zoom.windows(pixels, torch.tensor(boxes, dtype=torch.float32), 16).numpy()
+    both = zoom.windows(pixels, torch.tensor(boxes, dtype=torch.float32), 16, "bilinear").numpy()
     for seen, box in zip(both, boxes, strict=True):
         assert np.array_equal(seen, cut(photograph, box, 16))

@@ -1,11 +1,11 @@
 """JudgeNet: overall quality, its spread, and four reasons, at the cost of a glance.
 
-Paper:    none; the distillation follows Efficient-FIQA (arXiv 2507.15709), the network is ours
+Paper:    none; it is distilled as in Efficient-FIQA (arXiv 2507.15709), by function matching (arXiv 2106.05237)
 Code:     written here
 Weights:  runtime/judges/, trained by recipes/embedded_judge.py from random weights
 Input:    (n, s, s, 3) of 0..255, RGB, the whole picture squashed to a square of 224 px; normalisation is inside
-Output:   quality (n,) on the scale of the opinions 0..1, higher is better; spread (n,) > 0, expected absolute error on
-          the same scale; attributes (n, 4) in 0..1, 1 = no visible fault, in the order of `core.types.ATTRIBUTES`
+Output:   quality (n,) on the scale of the opinions 0..1, higher is better; spread (n,) > 0, grows with the
+          expected error; attributes (n, 4) in 0..1, 1 = no visible fault, in the order of `core.types.ATTRIBUTES`
 
 Plain 3x3 convolutions: on a CPU they run at several times the arithmetic rate of depthwise ones, so at equal
 milliseconds this network is larger than a MobileNet, and it trains three times faster.

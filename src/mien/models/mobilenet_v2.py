@@ -1,10 +1,10 @@
-"""MobileNetV2: general picture features, here the eyes of the teacher; frozen, or to be fine-tuned.
+"""MobileNetV2: general picture features, which the teacher of the embedded judge begins with.
 
 Paper:    Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018
 Code:     written from the paper
 Weights:  given by the user as an .npz of folded convolutions `NN.weight`, `NN.bias` in order of execution; none ship
 Input:    (n, 3, s, s) float32 in [-1, 1], RGB
-Output:   (n, 5568) float32: mean, then standard deviation over the map, of each block's output and of the last layer
+Output:   maps of the first layers, of each block and of the last layer; `pooled` makes (n, 5568) numbers of them
 """
 
 from __future__ import annotations
@@ -20,59 +20,11 @@ from torch import Tensor, nn
 WIDTHS = (24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
 FEATURES = 2 * (16 + sum(WIDTHS) + 1280)
 _STRIDED = (0, 2, 5, 12)  # blocks that halve the map
-
-
-class MobileNetV2Features(nn.Module):
-    """Pooled block outputs of a frozen MobileNetV2 1.0."""
-
-    def __init__(self, weights: Path) -> None:
-        """Read the folded convolutions.
-
-        Raises:
-            FileNotFoundError: no such file.
-            KeyError: the file lacks a convolution.
-        """
-        super().__init__()
-        with np.load(weights, allow_pickle=False) as file:
-            for i in range(52):
-                for part in ("weight", "bias"):
-                    array = file[f"{i:02d}.{part}"].astype(np.float32)
-                    self.register_buffer(f"c{i:02d}_{part}", torch.from_numpy(array))
-        for i in (0, *(4 + 3 * block for block in _STRIDED)):
-            # TensorFlow's SAME begins at pixel 0 where a side is even, not at -1: a 4 x 4 kernel that begins with zeros
-            self.register_buffer(f"c{i:02d}_even", F.pad(self.get_buffer(f"c{i:02d}_weight"), (1, 0, 1, 0)))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """See the head of this file."""
-        return pooled(self.maps(image))
-
-    def maps(self, image: Tensor) -> list[Tensor]:
-        """Outputs of the first layers, of each block and of the last layer: (n, c, h, w); c = 16, `WIDTHS`, 1280."""
-        maps = []
-        x = self._conv(image, 0, stride=2)
-        x = self._conv(self._conv(x, 1, depthwise=True), 2, linear=True)
-        maps.append(x)
-        for block in range(len(WIDTHS)):
-            first = 3 + 3 * block
-            y = self._conv(x, first)
-            y = self._conv(y, first + 1, stride=2 if block in _STRIDED else 1, depthwise=True)
-            y = self._conv(y, first + 2, linear=True)
-            x = x + y if block and block not in _STRIDED and WIDTHS[block] == WIDTHS[block - 1] else y
-            maps.append(x)
-        maps.append(self._conv(x, 51))
-        return maps
-
-    def _conv(self, x: Tensor, i: int, *, stride: int = 1, depthwise: bool = False, linear: bool = False) -> Tensor:
-        weight, bias = self.get_buffer(f"c{i:02d}_weight"), self.get_buffer(f"c{i:02d}_bias")
-        groups, padding = int(weight.shape[0]) if depthwise else 1, int(weight.shape[-1]) // 2
-        if stride == 2 and int(x.shape[-1]) % 2 == 0:
-            weight = self.get_buffer(f"c{i:02d}_even")
-        x = F.conv2d(x, weight, bias, stride, padding, groups=groups)
-        return x if linear else x.clamp(0, 6)
+_FLOOR = 1e-5  # of a variance, whose root has no gradient at 0
 
 
 class MobileNetV2(nn.Module):
-    """The same network, to be trained on: every convolution is followed by a normalisation.
+    """See the head of this file.
 
     The file holds convolutions with their normalisation folded in. `begin` splits each again with the statistics of
     given pictures, so that training starts from the same function.
@@ -95,7 +47,7 @@ class MobileNetV2(nn.Module):
         self.layers = nn.ModuleList([*layers, _Normalised(c_in, 1280)])
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """As `MobileNetV2Features.maps`."""
+        """(n, c, h, w) of the first layers, of each block and of the last layer; c = 16, `WIDTHS`, 1280."""
         layers = list(self.layers)
         x = layers[2](layers[1](layers[0](image).clamp(0, 6)).clamp(0, 6))
         maps = [x]
@@ -111,11 +63,16 @@ class MobileNetV2(nn.Module):
         """Become the folded network of a file.
 
         Args:
-            weights: as for `MobileNetV2Features`, which see for errors.
+            weights: .npz, see the head of this file.
             image: (n, 3, s, s) some hundred pictures, for the statistics of the normalisations.
+
+        Raises:
+            FileNotFoundError: no such file.
+            KeyError: the file lacks a convolution.
         """
-        folded = MobileNetV2Features(weights)
-        pairs = [(folded.get_buffer(f"c{i:02d}_weight"), folded.get_buffer(f"c{i:02d}_bias")) for i in range(52)]
+        with np.load(weights, allow_pickle=False) as file:
+            arrays = [[file[f"{i:02d}.{part}"].astype(np.float32) for part in ("weight", "bias")] for i in range(52)]
+        pairs = [(torch.from_numpy(weight), torch.from_numpy(bias)) for weight, bias in arrays]
         with torch.no_grad():
             for layer, pair in zip(self.layers, pairs, strict=True):
                 cast("_Normalised", layer).unfold = pair
@@ -123,7 +80,7 @@ class MobileNetV2(nn.Module):
 
 
 class _Normalised(nn.Module):
-    """Convolution and batch norm; padded as TensorFlow's SAME, see `MobileNetV2Features`."""
+    """Convolution and batch norm; padded as TensorFlow's SAME, which begins at pixel 0 where a side is even."""
 
     def __init__(self, c_in: int, c_out: int, side: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -153,12 +110,7 @@ class _Normalised(nn.Module):
         self.unfold = None
 
 
-def pooled(maps: list[Tensor], floor: float = 0.0) -> Tensor:
-    """(n, 5568) float32 of `MobileNetV2Features.maps`; see the head of this file.
-
-    Args:
-        maps: of one of the two networks.
-        floor: added to each variance before its root; above 0 where gradients are wanted.
-    """
+def pooled(maps: list[Tensor]) -> Tensor:
+    """(n, 5568) float32: mean over each map, then its standard deviation."""
     variances, means = zip(*(torch.var_mean(m.flatten(2).float(), 2, correction=0) for m in maps), strict=True)
-    return torch.cat([*means, *((v + floor).sqrt() for v in variances)], dim=1)
+    return torch.cat([*means, *((v + _FLOOR).sqrt() for v in variances)], dim=1)

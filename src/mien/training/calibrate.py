@@ -1,4 +1,4 @@
-"""Stage 4: what the student's numbers are worth. Pure functions on held-out predictions."""
+"""Stage 5: what the student's numbers are worth. Pure functions on held-out predictions."""
 
 from __future__ import annotations
 

@@ -63,9 +63,15 @@ def save_weights(path: Path, net: nn.Module, **facts: Any) -> None:
     _write(path, {"state_dict": net.state_dict(), **facts})
 
 
-def load_weights(path: Path, net: nn.Module) -> dict[str, Any]:
-    """What `save_weights` wrote; the facts."""
+def load_weights(path: Path, net: nn.Module, key: str | None = None) -> dict[str, Any]:
+    """What `save_weights` wrote; the facts.
+
+    Raises:
+        UsageError: the file is damaged, or a key was asked for and its facts have another one.
+    """
     state = _read(path)
+    if key is not None and state.get("key") != key:
+        raise UsageError(f"{path} is of another recipe or other data: remove it, or choose another folder")
     net.load_state_dict(state.pop("state_dict"))
     return state
 

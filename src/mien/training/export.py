@@ -1,4 +1,4 @@
-"""Stage 5: the student as ONNX. Weights are stored in half precision and computed with in single precision."""
+"""Stage 6: the student as ONNX. Weights are stored in half precision and computed with in single precision."""
 
 from __future__ import annotations
 

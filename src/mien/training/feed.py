@@ -1,13 +1,13 @@
 """Stage 2: endless views, cut afresh for every step.
 
-Plain views are windows of the undegraded pictures, every second one the whole picture; ladders were rendered before.
+Plain views are windows of the undegraded pictures, some the whole picture; ladders were rendered before.
 Everything lies in the memory of the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,6 +46,9 @@ class FeedPlan:
     widest_aspect: float = 1.7  #: windows are between 1/this and this times as wide as high, then squashed to a square
 
 
+_AT_ONCE = 500  #: ladders on their way to the device
+
+
 class Feed:
     """See the head of this file."""
 
@@ -69,10 +72,16 @@ class Feed:
         self._label = torch.from_numpy(label).to(device)
         asked = self._label.isfinite()
         self._pools = [pool.nonzero().squeeze(1) for pool in (asked, ~asked)]
-        self._ladders, self._ladder_label, self._lost = (
-            torch.cat([torch.from_numpy(np.array(part)).to(device) for part in column])
-            for column in zip(*((part.pixels, part.label, part.lost) for part in ladders), strict=True)
-        )
+        self._ladder_label = torch.from_numpy(np.concatenate([part.label for part in ladders])).to(device)
+        self._lost = torch.from_numpy(np.concatenate([part.lost for part in ladders])).to(device)
+        shape = (len(self._ladder_label), *ladders[0].pixels.shape[1:])
+        self._ladders = torch.empty(shape, dtype=torch.uint8, device=device)
+        first = 0
+        for part in ladders:
+            for i in range(0, len(part), _AT_ONCE):
+                some = torch.from_numpy(np.array(part.pixels[i : i + _AT_ONCE]))
+                self._ladders[first : first + len(some)] = some.to(device)
+                first += len(some)
 
     def show(self, plan: FeedPlan, seed: int) -> Shown:
         """The views of one step: the same for the same seed on the same device."""
@@ -127,9 +136,9 @@ class Feed:
 
 
 def pictures(samples: Sequence[Sample], side_px: int, *, workers: int = 2) -> npt.NDArray[np.uint8]:
-    """(n, side_px, side_px, 3): whole pictures, squashed where they have another shape."""
-    with ProcessPoolExecutor(workers) as pool:
-        return np.stack(list(pool.map(partial(_picture, side_px), samples, chunksize=32)))
+    """(n, side_px, side_px, 3): whole pictures, squashed where they have another shape; read by so many threads."""
+    with ThreadPoolExecutor(workers) as pool:
+        return np.stack(list(pool.map(partial(_picture, side_px), samples)))
 
 
 def whole(samples: Sequence[Sample], size_px: int) -> npt.NDArray[np.uint8]:

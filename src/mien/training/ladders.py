@@ -71,7 +71,8 @@ def build(samples: Sequence[Sample], plan: LadderPlan, out: Path, *, workers: in
     """
     key = _key(samples, plan)
     pixels, table = out.with_suffix(".npy"), out.with_suffix(".npz")
-    if not _is_current(table, key):
+    if not (pixels.is_file() and _is_current(table, key)):
+        table.unlink(missing_ok=True)  # it would vouch for half of other pixels if this were killed
         shape = (len(samples) * plan.per_picture, GROUP, plan.size_px, plan.size_px, 3)
         open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape).flush()
         jobs = [range(i, min(i + 16, len(samples))) for i in range(0, len(samples), 16)]
@@ -115,7 +116,7 @@ def _ladder(
     """One window (or the whole), and the same chain of degradations twice, weaker and stronger."""
     if plan.enlarged_px is not None:
         picture = _enlarged(picture, int(rng.integers(*plan.enlarged_px)))
-    crop = picture if rng.random() >= 1 - plan.whole_share else _crop(picture, plan, rng)
+    crop = picture if rng.random() < plan.whole_share else _crop(picture, plan, rng)
     kinds = rng.choice(list(plan.kinds), size=2 if rng.random() < plan.chain_share else 1, replace=False)
     strong = rng.uniform(0.25, 1.0, len(kinds))
     weak = strong * rng.uniform(0.15, 0.7, len(kinds))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from mien.core.types import ATTRIBUTES
-from mien.data.degradations import ATTRIBUTE_OF, Degradation, degrade
+from mien.data.degradations import Degradation, degrade
 from mien.evaluation.correlation import srcc
 from mien.training.ladders import JUDGE_KINDS
 
@@ -125,11 +125,3 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "shifted": lambda picture: picture.crop((4, 3, picture.width, picture.height)),
     "jpeg95": _saved_again,
 }
-
-
-def own_attribute(reports: dict[str, KindReport]) -> dict[str, bool]:
-    """Whether each kind moves its own attribute more than any other."""
-    return {
-        kind: max(report.attribute_srcc, key=lambda name: report.attribute_srcc[name]) == ATTRIBUTE_OF[kind]
-        for kind, report in reports.items()
-    }

@@ -29,7 +29,8 @@ from mien.losses.attributes import attribute_loss
 from mien.losses.fidelity import all_pairs_fidelity_loss
 from mien.losses.regression import laplace_nll, plcc_loss
 from mien.models.judge_net import Judgement, JudgeNet
-from mien.training import checkpoint
+from mien.training import checkpoint, log
+from mien.training.chance import seed_of
 from mien.training.checkpoint import Progress
 from mien.training.feed import Feed, FeedPlan, Shown
 from mien.training.schedule import Cosine, Moment
@@ -151,8 +152,7 @@ def fit(
         record |= validate(_network(average))
         progress.history.append(record)
         checkpoint.save(file, key, progress, parts)
-        lines = "".join(json.dumps(record) + "\n" for record in progress.history)
-        (work / "student.jsonl").write_text(lines, encoding="utf-8")
+        log.write(work / "student.jsonl", progress.history)
         tell(json.dumps(record))
     return _network(average)
 
@@ -196,13 +196,13 @@ def refit_quality(net: JudgeNet, feed: Feed, teacher: Teacher, recipe: StudentRe
     moment = torch.zeros(d, dtype=torch.float64, device=feed.device)
     every = slice(None, None, recipe.steady_every)
     for step in range(recipe.epochs * recipe.steps, recipe.epochs * recipe.steps + recipe.refit_steps):
-        chance = torch.Generator(feed.device).manual_seed(step)
+        chance = torch.Generator(feed.device).manual_seed(seed_of(recipe.seed, 4, step))
         with torch.no_grad():
             lesson = _lesson(feed, teacher, replace(recipe, mixed=0), step)
-            x, some = _embedded(net, lesson.pixels, teacher.in_half), lesson.pixels[every]
+            x, some = _embedded(net, lesson.pixels), lesson.pixels[every]
             changes = (
-                (recipe.rounding_weight, x[every] - _embedded(net, rounded(some, chance), teacher.in_half)),
-                (recipe.mirror_weight, x[every] - _embedded(net, some.flip(2), teacher.in_half)),
+                (recipe.rounding_weight, x[every] - _embedded(net, rounded(some, chance))),
+                (recipe.mirror_weight, x[every] - _embedded(net, some.flip(2))),
             )
         w = torch.where(lesson.shown.rated, recipe.rated_weight, 1.0).double()[:, None]
         gram += x.T @ (w * x)
@@ -288,9 +288,8 @@ _TERMS = ("opinion", "features", "ladder", "attributes", "spread", "maps", "stea
 
 
 def _lesson(feed: Feed, teacher: Teacher, recipe: StudentRecipe, step: int) -> _Lesson:
-    seed = (recipe.seed << 40) + step
-    shown = feed.show(recipe.views, seed)
-    chance = torch.Generator(feed.device).manual_seed(seed + (1 << 39))
+    shown = feed.show(recipe.views, seed_of(recipe.seed, 2, step))
+    chance = torch.Generator(feed.device).manual_seed(seed_of(recipe.seed, 3, step))
     again = shaken(shown.pixels[:: recipe.steady_every], chance)
     pixels = torch.cat([shown.pixels, mixtures(shown.pixels, recipe.mixed, chance)])
     with torch.no_grad():
@@ -325,11 +324,9 @@ def _losses(out: Judgement, seen: Tensor, lesson: _Lesson, recipe: StudentRecipe
     return torch.stack(terms)
 
 
-def _embedded(net: JudgeNet, pixels: Tensor, half: bool) -> Tensor:
-    """(n, hidden + 1) float64 of views, the last column 1."""
-    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=half):
-        maps = net.maps(pixels)
-    return F.pad(net.embedding(maps).double(), (0, 1), value=1.0)
+def _embedded(net: JudgeNet, pixels: Tensor) -> Tensor:
+    """(n, hidden + 1) float64 of views, in the precision that ships; the last column 1."""
+    return F.pad(net.embedding(net.maps(pixels)).double(), (0, 1), value=1.0)
 
 
 def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:

@@ -1,6 +1,6 @@
 """Stage 3: the teacher, fine-tuned. A MobileNetV2 with ImageNet knowledge and a small network on all that it sees.
 
-L = 10 MSE(q, y) + PLCC loss(q, y)     on plain views, which all carry the opinion of their picture
+L = 10 MSE(q, y) + PLCC loss(q, y)     on plain views with the opinion of their picture
   + ranking_weight x ladder hinge(q)   a stronger degradation may not score higher
 
 Afterwards it judges every view that the student is shown, and says what it saw: the principal components of its pooled
@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from mien.losses.ranking import margin_ranking
 from mien.losses.regression import plcc_loss
 from mien.models.mobilenet_v2 import FEATURES, MobileNetV2, pooled
+from mien.training.chance import seed_of
 from mien.training.feed import Feed, FeedPlan, Shown
 from mien.training.ladders import GROUP
 from mien.training.schedule import Cosine, Moment
 
-#: blocks whose maps the student learns, the last ones at strides 8, 16 and 32, and their channels
-BLOCKS, CHANNELS = (5, 12, 16), (32, 96, 320)
+#: which maps the student learns, the last ones at strides 8, 16 and 32, and their channels
+MAPS, CHANNELS = (5, 12, 16), (32, 96, 320)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Teacher(nn.Module):
         statistics = zip(self.map_mean.split(CHANNELS), self.map_deviation.split(CHANNELS), strict=True)
         seen = tuple(
             (maps[block].float() - mean[:, None, None]) / deviation[:, None, None]
-            for block, (mean, deviation) in zip(BLOCKS, statistics, strict=True)
+            for block, (mean, deviation) in zip(MAPS, statistics, strict=True)
         )
         return Told(self._judge(features), features @ self.components, seen)
 
@@ -106,7 +107,7 @@ class Teacher(nn.Module):
         for image in images:
             maps = self._look(image)
             features.append(self._standard(maps))
-            for sums, block in zip(moments, BLOCKS, strict=True):
+            for sums, block in zip(moments, MAPS, strict=True):
                 x = maps[block].double()
                 sums += torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]) / len(images)
         self.components.copy_(principal(torch.cat(features), self.components.shape[1]))
@@ -119,7 +120,7 @@ class Teacher(nn.Module):
             return cast("list[Tensor]", self.eyes(_scaled(image)))
 
     def _standard(self, maps: list[Tensor]) -> Tensor:
-        return cast("Tensor", self.norm(pooled(maps, floor=1e-5))).clamp(-6, 6)
+        return cast("Tensor", self.norm(pooled(maps))).clamp(-6, 6)
 
     def _judge(self, features: Tensor) -> Tensor:
         return cast("Tensor", self.head(features)).squeeze(1)
@@ -137,7 +138,7 @@ def fit(
 
     Args:
         feed: of pictures with opinions, and their ladders.
-        weights: MobileNetV2, as for `MobileNetV2Features`, which see for errors.
+        weights: as for `MobileNetV2.begin`, which see for errors.
         recipe: sizes and steps.
         half: compute in bfloat16 where that is safe.
         tell: receives a line for people now and then.
@@ -147,7 +148,7 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     net = Teacher(recipe, half=half).to(feed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    net.eyes.begin(weights, _scaled(feed.show(recipe.views, recipe.seed - 1).pixels))
+    net.eyes.begin(weights, _scaled(feed.show(recipe.views, seed_of(recipe.seed, 0)).pixels))
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
     )
@@ -173,6 +174,7 @@ def _learn(
     """One warmed-up cosine of training of one part of the network; the rest stays as it is."""
     net.requires_grad_(False)
     part.requires_grad_(True)
+    net.eval()
     part.train()
     net.norm.train()  # its statistics are not learned but counted
     optimizer = torch.optim.AdamW(part.parameters(), peak, weight_decay=recipe.weight_decay)
@@ -192,7 +194,7 @@ def _learn(
 
 
 def _seed(recipe: TeacherRecipe, step: int) -> int:
-    return (recipe.seed << 32) + step
+    return seed_of(recipe.seed, 1, step)
 
 
 def falling(quality: Tensor, strength: Tensor, lead: float) -> Tensor:

@@ -40,7 +40,7 @@ FILTERS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def windows(pictures: Tensor, box: Tensor, size_px: int, kernel: str = "bilinear") -> Tensor:
+def windows(pictures: Tensor, box: Tensor, size_px: int, kernel: str) -> Tensor:
     """One window of each picture, squashed to a square.
 
     Args:
