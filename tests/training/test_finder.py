@@ -129,6 +129,16 @@ def test_right_answers_cost_next_to_nothing() -> None:
     assert all(float(wrong[name]) > 0.1 for name in ("box", "cls", "landmarks")), wrong
 
 
+def test_landmarks_weigh_more_once_faces_are_found() -> None:
+    boxes, points = torch.tensor([[[20.0, 16, 44, 48]]]), torch.rand((1, 1, 5, 2)) * 30
+    pixels, yes = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[True]])
+    recipe = FinderRecipe(first_weight=2.0, landmark_weight=6.0, first_epochs=3)
+    batch = Batch(pixels, boxes, points, yes, ~yes)
+    early, late = (finder.losses(guesses(0, 1, 64), batch, recipe, epoch) for epoch in (2, 3))
+    assert float(late["landmarks"]) == pytest.approx(3 * float(early["landmarks"]))
+    assert float(late["box"]) == float(early["box"])
+
+
 def test_a_batch_without_faces_has_a_finite_loss() -> None:
     none = torch.tensor([[False]])
     batch = Batch(

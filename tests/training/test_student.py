@@ -225,6 +225,18 @@ def test_the_exported_file_equals_the_network(tmp_path):
     assert attributes == pytest.approx(100 * expected.attributes.numpy(), abs=0.2)
 
 
+def test_the_exported_spread_is_the_root_of_what_lies_in_the_range(tmp_path):
+    torch.manual_seed(0)
+    net = JudgeNet(stem=8, widths=(8, 16), depths=(0, 0), hidden=16, teacher_features=4).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    plain = student.predict(net, pixels).spread.numpy()
+    low, high = np.quantile(plain, [0.3, 0.7])
+    export(net, tmp_path / "j.onnx", 32, spread_range=(float(low), float(high)))
+    (spread,) = onnxruntime.InferenceSession(tmp_path / "j.onnx").run(["spread"], {"image": pixels.astype(np.float32)})
+    assert spread == pytest.approx(np.sqrt(np.clip(plain, low, high)), abs=2e-3)
+    assert len(np.unique(spread)) < len(np.unique(plain))
+
+
 def test_the_network_sees_the_picture_as_a_whole_and_each_on_its_own():
     net = JudgeNet().eval()
     pixels = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)

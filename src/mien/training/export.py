@@ -15,29 +15,32 @@ from mien.models.judge_net import JudgeNet
 class _Deployed(nn.Module):
     """The outputs that the runtime reads."""
 
-    def __init__(self, net: JudgeNet) -> None:
+    def __init__(self, net: JudgeNet, spread_range: tuple[float, float] | None) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.spread_range = net, spread_range
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, s, s, 3) of 0..255 -> quality (n,), spread (n,), attributes (n, 4) in 0..100."""
         out = self.net(image)
-        return out.quality, out.spread, 100 * out.attributes
+        spread = out.spread if self.spread_range is None else out.spread.clamp(*self.spread_range).sqrt()
+        return out.quality, spread, 100 * out.attributes
 
 
-def export(net: JudgeNet, out: Path, size_px: int) -> None:
+def export(net: JudgeNet, out: Path, size_px: int, *, spread_range: tuple[float, float] | None = None) -> None:
     """Write a model that `mien.runtime.judge` can load once it has a card.
 
     Args:
         net: in evaluation mode.
         out: file to write, suffix .onnx.
         size_px: side of the square that the network reads.
+        spread_range: the spread ends here, and its root is told: less bold where the network never learned how wrong
+            it is. None: as the network says it.
     """
     example = torch.zeros((1, size_px, size_px, 3))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs one more dependency
         torch.onnx.export(
-            _Deployed(net.to(memory_format=torch.contiguous_format)).eval(),
+            _Deployed(net.to(memory_format=torch.contiguous_format), spread_range).eval(),
             (example,),
             str(out),
             input_names=["image"],

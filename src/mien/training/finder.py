@@ -2,7 +2,9 @@
 
 Each face takes some places of the network for its own (SimOTA, `assign`), and with a the places of all faces
 L = [ box_weight  sum_a EIoU  +  sum_a BCE(cls, IoU)  +  sum over all places BCE(obj, 1 at a, 0 elsewhere)
-      + landmark_weight  sum_a smooth L1 of the landmarks in parts of the face ] / number of a
+      + weight  sum_a smooth L1 of the landmarks in parts of the face ] / number of a
+The weight of the landmarks is small at first, `first_weight`, and `landmark_weight` later: a network that begins with
+the large one finds faces later, and one that keeps the small one never learns to tell a profile from a frontal face.
 Places on regions to ignore have no part in obj. What a batch sees are windows of the scenes: moved, scaled, mirrored,
 in other light.
 """
@@ -62,7 +64,7 @@ class FinderRecipe:
     ema: float = 0.999
     box_weight: float = 3.0
     landmark_weight: float = 40.0
-    first_weight: float = 5.0  #: in its place in the first `first_epochs`, while faces are still being found
+    first_weight: float = 5.0  #: of the landmarks in the first `first_epochs`
     first_epochs: int = 7
     validate_every: int = 3  #: epochs; also after the last
     minutes: float = 3.0  #: between two checkpoints inside an epoch
@@ -170,7 +172,7 @@ def _network(average: torch.optim.swa_utils.AveragedModel) -> FinderNet:
 
 
 def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> dict[str, Tensor]:
-    """All terms of the head of this file, weighted as in this epoch, by name."""
+    """All terms of the head of this file, weighted as in this epoch (from 0), by name."""
     side = batch.pixels.shape[1]
     place, stride = grid(side, side)
     with torch.no_grad():
