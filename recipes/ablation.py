@@ -13,7 +13,6 @@ Writes:  --out, a table in JSON, and the same in Markdown on the terminal
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +31,7 @@ from mien.training import feed as feeds
 from mien.training import probe, student
 from mien.training.feed import Feed, FeedPlan
 from mien.training.fingerprint import fingerprint
-from mien.training.ladders import LadderPlan
+from mien.training.ladders import GROUP, LadderPlan
 from mien.training.student import StudentRecipe
 from mien.training.teacher import TeacherRecipe
 
@@ -61,11 +60,19 @@ def _viewed(recipe: StudentRecipe, **changes: Any) -> StudentRecipe:
     return replace(recipe, views=replace(recipe.views, **changes))
 
 
+def _unmixed(recipe: StudentRecipe) -> StudentRecipe:
+    """Plain views in place of the mixtures."""
+    return replace(_viewed(recipe, plain=recipe.views.plain + recipe.mixed), mixed=0)
+
+
+def _undegraded(recipe: StudentRecipe) -> StudentRecipe:
+    """Plain views in place of the ladders."""
+    return _viewed(recipe, plain=recipe.views.plain + GROUP * recipe.views.ladders, ladders=0)
+
+
 def _opinions_alone(recipe: StudentRecipe) -> StudentRecipe:
-    views = recipe.views
-    plain = views.plain + 3 * views.ladders + recipe.mixed
-    rated = _viewed(recipe, plain=plain, ladders=0, unrated_share=0.0, whole_share=1.0)
-    return replace(rated, mixed=0, map_weight=0.0, feature_weight=0.0, opinion_share=1.0)
+    rated = _viewed(_undegraded(_unmixed(recipe)), unrated_share=0.0, whole_share=1.0)
+    return replace(rated, map_weight=0.0, feature_weight=0.0, opinion_share=1.0)
 
 
 ROWS = (
@@ -74,14 +81,11 @@ ROWS = (
     Row("a teacher that is not fine-tuned", teacher=lambda t: replace(t, steps=0)),
     Row("without the teacher's maps, place by place", lambda r: replace(r, map_weight=0.0)),
     Row("without any features of the teacher", lambda r: replace(r, map_weight=0.0, feature_weight=0.0)),
-    Row("without mixtures of views", lambda r: replace(_viewed(r, plain=r.views.plain + r.mixed), mixed=0)),
+    Row("without mixtures of views", _unmixed),
     Row("whole pictures instead of windows", lambda r: _viewed(r, whole_share=1.0)),
     Row("opinions of people alone: no teacher, no pseudo-labels, no degradations", _opinions_alone),
     Row("without undegraded faces, which nobody rated (pseudo-labels)", lambda r: _viewed(r, unrated_share=0.0)),
-    Row(
-        "without degraded views",
-        lambda r: _viewed(r, plain=r.views.plain + 3 * r.views.ladders, ladders=0),
-    ),
+    Row("without degraded views", _undegraded),
     Row("without PLCC loss", lambda r: replace(r, opinion_terms=("mse",))),
     Row("fidelity loss in its place", lambda r: replace(r, opinion_terms=("mse", "fidelity"))),
     Row("without the loss of steadiness", lambda r: replace(r, steady_weight=0.0)),
@@ -90,12 +94,7 @@ ROWS = (
 
 def main() -> None:
     """Command line of the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds biq2021/ and sfhq/")
-    parser.add_argument("--backbone", type=Path, required=True, help="folded MobileNetV2, .npz")
-    parser.add_argument("--work", type=Path, default=Path(".cache/ablation"))
-    parser.add_argument("--out", type=Path, default=Path("recipes/ablation.json"))
-    args = parser.parse_args()
+    args = judge.parser(__doc__, work=Path(".cache/ablation"), out=Path("recipes/ablation.json")).parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     data = judge.read(args.data, WHOLE)
     whole = feeds.whole(data.val_photos, WHOLE.preprocess.size_px)

@@ -445,17 +445,23 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
+def parser(description: str | None, *, work: Path, out: Path) -> argparse.ArgumentParser:
+    """The places that this recipe and its ablation need."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--data", type=Path, required=True, help="folder that holds biq2021/ and sfhq/")
+    made.add_argument("--backbone", type=Path, required=True, help="folded MobileNetV2, .npz")
+    made.add_argument("--work", type=Path, default=work)
+    made.add_argument("--out", type=Path, default=out)
+    return made
+
+
 def main() -> None:
     """Command line of the recipe."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds biq2021/ and sfhq/")
-    parser.add_argument("--backbone", type=Path, required=True, help="folded MobileNetV2, .npz")
-    parser.add_argument("--work", type=Path, default=Path(".cache/embedded_judge"))
-    parser.add_argument("--out", type=Path, default=Path("src/mien/runtime/judges"))
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--compile", action="store_true", help="let torch compile the networks, for a GPU")
-    parser.add_argument("--quick", action="store_true", help="a smoke test on a few pictures")
-    args = parser.parse_args()
+    options = parser(__doc__, work=Path(".cache/embedded_judge"), out=Path("src/mien/runtime/judges"))
+    options.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options.add_argument("--compile", action="store_true", help="let torch compile the networks, for a GPU")
+    options.add_argument("--quick", action="store_true", help="a smoke test on a few pictures")
+    args = options.parse_args()
     recipe = QUICK if args.quick else EmbeddedJudge()
     torch.backends.cudnn.benchmark = True
     data = read(args.data, recipe)

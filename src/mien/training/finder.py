@@ -28,11 +28,12 @@ from torch import Tensor
 
 from mien.losses.boxes import eiou_loss, iou, landmark_loss
 from mien.models.finder_net import NAMES, STRIDES, Answers, Deployed, FinderNet, places
-from mien.training import checkpoint
+from mien.training import checkpoint, log
 from mien.training.checkpoint import Progress
+from mien.training.ema import averaged, network
 from mien.training.export import store_half
 from mien.training.scenes import Marks, Scenes
-from mien.training.schedule import Cosine, Moment
+from mien.training.schedule import Cosine, Moment, set_rate
 
 _MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 
@@ -108,9 +109,7 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     net = FinderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
-    )
+    average = averaged(net, recipe.ema)
     optimizer = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     rate = Cosine(recipe.warmup)
     parts = {"net": net, "average": average, "optimizer": optimizer}
@@ -121,8 +120,7 @@ def fit(
         before, steps = progress.seconds, len(_jobs(len(scenes), recipe, progress.epoch))
         for batch in _batches(scenes, recipe, progress.epoch, progress.step):
             moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * rate(moment)
+            set_rate(optimizer, recipe.learning_rate * rate(moment))
             terms = losses(net(batch.pixels), batch, recipe, progress.epoch)
             optimizer.zero_grad()
             torch.stack(list(terms.values())).sum().backward()
@@ -137,11 +135,11 @@ def fit(
                 checkpoint.save(file, key, progress, parts)
                 saved = time.monotonic()
                 tell(f"epoch {progress.epoch + 1}/{recipe.epochs}: step {progress.step} of {steps}")
-        _end_epoch(progress, steps, recipe, validate, _network(average))
+        _end_epoch(progress, steps, recipe, validate, network(average, FinderNet))
         checkpoint.save(file, key, progress, parts)
-        _log(work / "finder.jsonl", progress)
+        log.write(work / "finder.jsonl", progress.history)
         tell(json.dumps(progress.history[-1]))
-    return _network(average)
+    return network(average, FinderNet)
 
 
 def _end_epoch(
@@ -158,14 +156,6 @@ def _end_epoch(
         record |= validate(net)
     progress.history.append(record)
     progress.step, progress.sums, progress.seconds = 0, {}, 0.0
-
-
-def _log(path: Path, progress: Progress) -> None:
-    path.write_text("".join(json.dumps(record) + "\n" for record in progress.history), encoding="utf-8")
-
-
-def _network(average: torch.optim.swa_utils.AveragedModel) -> FinderNet:
-    return cast("FinderNet", average.module).eval()
 
 
 # ---- targets and losses ---------------------------------------------------------------------------------------------

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,12 @@ class Moment:
 
 
 Schedule = Callable[[Moment], float]  #: factor on the learning rate, 0..1
+
+
+def set_rate(optimizer: Optimizer, rate: float) -> None:
+    """The same learning rate for all parameters from now on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 @dataclass(frozen=True, slots=True)

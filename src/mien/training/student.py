@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,9 @@ from mien.models.judge_net import Judgement, JudgeNet
 from mien.training import checkpoint, log
 from mien.training.chance import seed_of
 from mien.training.checkpoint import Progress
+from mien.training.ema import averaged, network
 from mien.training.feed import Feed, FeedPlan, Shown
-from mien.training.schedule import Cosine, Moment
+from mien.training.schedule import Cosine, Moment, set_rate
 from mien.training.teacher import CHANNELS, Teacher, Told, falling, grouped, ladder_loss
 
 
@@ -112,9 +113,7 @@ def fit(
     net = JudgeNet(depths=recipe.depths, teacher_features=teacher.components.shape[1], floor=recipe.floor)
     net = net.to(feed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     sight = Sight(net.widths).to(feed.device)
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
-    )
+    average = averaged(net, recipe.ema)
     optimizer = torch.optim.AdamW(
         [*net.parameters(), *sight.parameters()], recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -128,8 +127,7 @@ def fit(
 
     def learn(step: int) -> Tensor:
         now = Moment(step, recipe.steps, recipe.epochs * recipe.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * Cosine(recipe.warmup)(now)
+        set_rate(optimizer, recipe.learning_rate * Cosine(recipe.warmup)(now))
         lesson = _lesson(feed, teacher, recipe, step)
         with torch.autocast(feed.device.type, torch.bfloat16, enabled=teacher.in_half):
             maps = look(torch.cat([lesson.pixels, lesson.again]))
@@ -149,12 +147,12 @@ def fit(
         record: dict[str, Any] = {"epoch": progress.epoch, "seconds": round(time.monotonic() - started, 1)}
         means = (sums / recipe.steps).tolist()
         record |= {f"loss_{name}": round(value, 5) for name, value in zip(_TERMS, means, strict=True)}
-        record |= validate(_network(average))
+        record |= validate(network(average, JudgeNet))
         progress.history.append(record)
         checkpoint.save(file, key, progress, parts)
         log.write(work / "student.jsonl", progress.history)
         tell(json.dumps(record))
-    return _network(average)
+    return network(average, JudgeNet)
 
 
 class Sight(nn.Module):
@@ -327,7 +325,3 @@ def _losses(out: Judgement, seen: Tensor, lesson: _Lesson, recipe: StudentRecipe
 def _embedded(net: JudgeNet, pixels: Tensor) -> Tensor:
     """(n, hidden + 1) float64 of views, in the precision that ships; the last column 1."""
     return F.pad(net.embedding(net.maps(pixels)).double(), (0, 1), value=1.0)
-
-
-def _network(average: torch.optim.swa_utils.AveragedModel) -> JudgeNet:
-    return cast("JudgeNet", average.module).eval()

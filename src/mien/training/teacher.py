@@ -17,14 +17,16 @@ from typing import NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from mien.losses.ranking import margin_ranking
 from mien.losses.regression import plcc_loss
 from mien.models.mobilenet_v2 import FEATURES, MobileNetV2, pooled
 from mien.training.chance import seed_of
+from mien.training.ema import averaged, network
 from mien.training.feed import Feed, FeedPlan, Shown
 from mien.training.ladders import GROUP
-from mien.training.schedule import Cosine, Moment
+from mien.training.schedule import Cosine, Moment, set_rate
 
 #: which maps the student learns, the last ones at strides 8, 16 and 32, and their channels
 MAPS, CHANNELS = (5, 12, 16), (32, 96, 320)
@@ -149,13 +151,11 @@ def fit(
     torch.manual_seed(recipe.seed)
     net = Teacher(recipe, half=half).to(feed.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     net.eyes.begin(weights, _scaled(feed.show(recipe.views, seed_of(recipe.seed, 0)).pixels))
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(recipe.ema), use_buffers=True
-    )
+    average = averaged(net, recipe.ema)
     _learn(net, net.head, feed, recipe, range(recipe.probe_steps), recipe.head_rate, average, tell)
     last = recipe.probe_steps + recipe.steps
     _learn(net, net, feed, recipe, range(recipe.probe_steps, last), recipe.learning_rate, average, tell)
-    net = cast("Teacher", average.module).eval()
+    net = network(average, Teacher)
     with torch.no_grad():
         net.measure([feed.show(recipe.views, _seed(recipe, last + k)).pixels for k in range(recipe.measured)])
     return net
@@ -168,7 +168,7 @@ def _learn(
     recipe: TeacherRecipe,
     steps: range,
     peak: float,
-    average: torch.optim.swa_utils.AveragedModel,
+    average: AveragedModel,
     tell: Callable[[str], None],
 ) -> None:
     """One warmed-up cosine of training of one part of the network; the rest stays as it is."""
@@ -180,8 +180,7 @@ def _learn(
     optimizer = torch.optim.AdamW(part.parameters(), peak, weight_decay=recipe.weight_decay)
     rate = Cosine(recipe.warmup)
     for k, step in enumerate(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = peak * rate(Moment(k, len(steps), len(steps)))
+        set_rate(optimizer, peak * rate(Moment(k, len(steps), len(steps))))
         shown = feed.show(recipe.views, _seed(recipe, step))
         terms = _losses(net(shown.pixels), shown, recipe)
         optimizer.zero_grad()
