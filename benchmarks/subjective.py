@@ -3,7 +3,8 @@
     pip install ".[bench]" && python benchmarks/subjective.py [--only NAME] [--quick] [--json FILE]
 
 Three comparisons, each on synthetic data of a hundred times the size of the other software's own example, checked to
-give the same scores, timed as CPU seconds of the process (the machine may be busy) after one warm-up on a small table:
+give the same scores, timed as CPU seconds of the process (the machine may be busy) after one warm-up on a small table.
+BLAS has one thread for all, which is the fastest for each of them at these sizes:
 
     p910           sureal's P910 (`P910AnnexE`), 79 stimuli x 26 observers in its example; here 2,054 x 100
     bradley-terry  choix.opt_pairwise and ilsr_pairwise; a content of the example has 8 items and 420 votes; here 80
@@ -36,6 +37,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr
+from threadpoolctl import threadpool_limits
 
 from mien.subjective import jod, p910
 from mien.subjective.bradley_terry import bradley_terry
@@ -229,6 +231,7 @@ def main() -> None:
     names = ", ".join(f"{k} {v}" for k, v in versions.items())
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, {names}")
     results = {}
+    threadpool_limits(1, user_api="blas")
     for name in [arguments.only] if arguments.only else BENCHMARKS:
         results[name] = BENCHMARKS[name](arguments.quick)
         print(name)

@@ -45,9 +45,9 @@ def need_scipy(what: str) -> None:
     """Tell which extra is missing, before anything that imports SciPy is imported.
 
     Raises:
-        MissingExtraError: there is no SciPy.
+        MissingExtraError: there is no SciPy, or nothing that limits its threads.
     """
-    if importlib.util.find_spec("scipy") is None:
+    if any(importlib.util.find_spec(name) is None for name in ("scipy", "threadpoolctl")):
         raise MissingExtraError(what, "evaluate")
 
 

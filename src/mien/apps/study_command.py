@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DONE = 0
 _SWITCH_S = 0.0005  # a thread that holds the database gives the interpreter away at each statement, and needs it back
-_MODULES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "scipy")
+_MODULES = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "scipy", "threadpoolctl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,13 @@ def serve_study(options: ServeOptions) -> int:
     from mien.apps.study.door import usual_rates
     from mien.apps.study.hosted import host
     from mien.apps.study.server import make_app
+    from mien.subjective.one_thread import one_thread
 
     with _opened(options.folder, options.database) as (study, database):
         hosted = host(database, study)
         _tell_missing(study)
         app = make_app(database, hosted, rates=usual_rates(joins_per_minute=options.joins_per_minute))
-        with _listening(options.host, options.port) as listener:
+        with one_thread(), _listening(options.host, options.port) as listener:  # once for all next pairs
             _tell_links(study, options, listener.getsockname()[1])
             sys.setswitchinterval(_SWITCH_S)
             config = uvicorn.Config(

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mien.subjective.one_thread import one_thread
 from mien.subjective.pairs import Pairs, whole
 
 Array = npt.NDArray[np.float64]
@@ -78,6 +79,7 @@ class _Task:
     seed: np.random.SeedSequence
     draws: int
 
+    @one_thread()
     def run(self) -> tuple[Array, int]:
         pairs, rng = self.sample.pairs, np.random.default_rng(self.seed)
         values, drawn_again = np.full((self.draws, len(pairs.items)), np.nan), 0
@@ -88,6 +90,7 @@ class _Task:
         return values, drawn_again
 
 
+@one_thread()  # once: to change the number of threads costs more than a draw
 def run_draws(
     samples: Sequence[Sample],
     draws: int,

@@ -23,6 +23,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from mien.subjective.bootstrap import Draws, Sample, run_draws
 from mien.subjective.jod_objective import SIGMA, Objective, Workspace
+from mien.subjective.one_thread import one_thread
 from mien.subjective.paired_likelihood import laplacian
 from mien.subjective.pairs import Pairs, need_finite, need_one_part
 from mien.subjective.result import Scale, percent
@@ -110,6 +111,7 @@ def likelihood_inverse(pairs: Pairs, q: Array) -> Array:
     return cho_solve(cho_factor(information + level / size), np.eye(size)) - 1 / (level * size)
 
 
+@one_thread()
 def fit(pairs: Pairs, *, prior: bool = True, tolerance: float = 1e-8) -> Fit:
     """Scores of one connected group, from equal scores on, as pwcmp starts."""
     objective = Objective(pairs.a, pairs.b, pairs.wins, len(pairs.items), prior=prior)
@@ -120,6 +122,7 @@ def fit(pairs: Pairs, *, prior: bool = True, tolerance: float = 1e-8) -> Fit:
     return minimise(objective, rough.q, likelihood_inverse(pairs, rough.q), tolerance=tolerance)
 
 
+@one_thread()
 def fit_near(pairs: Pairs, q: Array, *, tolerance: float = 1e-7, workspace: Workspace | None = None) -> Fit:
     """Scores of one connected group, from scores that are nearly right on."""
     objective = Objective(pairs.a, pairs.b, pairs.wins, len(pairs.items), workspace=workspace)

@@ -27,7 +27,6 @@ SIGMA = 1.4826  #: Φ(1 / 1.4826) = 0.75
 TOO_WIDE = 5.0  #: JOD between camps: one vote in 2,700 would be an upset, and the prior has let go
 _FLOOR = 0.1  # added to the prior, as in pwcmp
 _MANY = 200  # votes on a pair from which logarithms are taken: 2 ** -200, squared, is still far inside the range
-_PRODUCT = 1 << 18  # multiplications up to which BLAS starts no threads, which on a busy machine cost 10 times
 _LOG_SQRT_2PI = 0.5 * float(np.log(2 * np.pi))
 
 
@@ -102,8 +101,8 @@ class Objective:
         total += total.T
         share = self._weight / np.where(self._weight > 0, total, 1.0)
         spread_p, spread_q = self._new("WP", len(e), c), self._new("WQ", len(e), c)
-        _product(share, power_p, spread_p)
-        _product(share, power_q, spread_q)
+        np.matmul(share, power_p, out=spread_p)
+        np.matmul(share, power_q, out=spread_q)
         scratch = self._new("scratch", len(e), c)
         prior = np.ones(len(e)) @ np.multiply(spread_p, power_q, out=scratch)
         pull = 2 / (prior + _FLOOR)
@@ -112,9 +111,9 @@ class Objective:
         taken += taken.T
         taken *= share / np.where(self._weight > 0, total, 1.0)
         spread_p *= pull
-        spread_p -= _product(taken, power_p, scratch)
+        spread_p -= np.matmul(taken, power_p, out=scratch)
         spread_q *= pull
-        spread_q -= _product(taken, power_q, scratch)
+        spread_q -= np.matmul(taken, power_q, out=scratch)
         spread_p *= power_q
         spread_q *= power_p
         return prior, e @ spread_q, e @ spread_p
@@ -154,12 +153,3 @@ def _log_both(x: Array) -> tuple[Array, Array]:
     below = log_ndtr(-far) if far.max(initial=0.0) > 30 else np.log(ndtr(-far))
     above = np.log1p(-np.exp(below))
     return np.where(x < 0, below, above), np.where(x < 0, above, below)
-
-
-def _product(square: Array, wide: Array, out: Array) -> Array:
-    """square @ wide, in pieces that are too small for the threads of BLAS."""
-    step = max(1, _PRODUCT // len(square) ** 2)
-    for start in range(0, wide.shape[1], step):
-        piece = slice(start, start + step)
-        np.matmul(square, wide[:, piece], out=out[:, piece])
-    return out

@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 from scipy.special import ndtri
 
 from mien.subjective.mos import t_quantile
+from mien.subjective.one_thread import one_thread
 from mien.subjective.pairs import Pairs, need_finite, need_one_part
 from mien.subjective.result import Scale, percent
 from mien.subjective.tables import sums
@@ -38,6 +39,7 @@ class Link:
     bend: Callable[[Array], Array]
 
 
+@one_thread()
 def scale_by(link: Link, pairs: Pairs, *, method: str, unit: str, alpha: float, level: float) -> Scale:
     """Scores with mean 0 and their intervals.
 

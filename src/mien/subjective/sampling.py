@@ -24,6 +24,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import ndtr
 
+from mien.subjective.one_thread import one_thread
 from mien.subjective.paired_likelihood import laplacian
 from mien.subjective.tables import sums
 from mien.subjective.thurstone import mills
@@ -39,6 +40,7 @@ _RENEWED = 32  # gains that are computed again at a time
 _DAMPING = 0.7  # share of a new message that replaces the old one
 
 
+@one_thread()
 def next_pairs(
     n_items: int,
     votes: npt.NDArray[np.integer] | Array,

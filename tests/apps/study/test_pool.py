@@ -1,4 +1,4 @@
-"""Pairs of large scenes are found while nothing is locked: nobody waits for them, and none is added twice."""
+"""Pairs of active sampling are found while nothing is locked: nobody waits for them, and none is added twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import func, select
 
 from mien.apps.study import pool, schema
-from mien.apps.study.database import Database
+from mien.apps.study.assignment import ENOUGH
+from mien.apps.study.database import Database, lock_study
 from mien.apps.study.hosted import Hosted, host
 from mien.apps.study.pool import Refill
 from mien.apps.study.votes import record, standing
@@ -31,6 +32,13 @@ def waiting(database: Database) -> int:
     t = schema.trial
     with database.read() as connection:
         return connection.scalar(select(func.count()).where(t.c.pool, t.c.observer_id.is_(None))) or 0
+
+
+def waiting_in(database: Database, scene: str) -> int:
+    t = schema.trial
+    with database.read() as connection:
+        free = select(func.count()).where(t.c.pool, t.c.observer_id.is_(None), t.c.scene == scene)
+        return connection.scalar(free) or 0
 
 
 def left(_: object) -> str:
@@ -94,8 +102,47 @@ def test_what_was_found_is_handed_out_and_found_anew_when_it_runs_low(database: 
     assert len(rounds) == len(set(rounds))
 
 
-def test_small_scenes_and_other_designs_are_left_alone(database: Database, hosted: Any):
-    for name, design in (("few", "active"), ("random", "random")):
-        study = hosted(design=design, name=name)
-        Refill(database, study)(study.scenes)
-    assert waiting(database) == 0
+def test_a_pool_keeps_pace_with_the_number_of_observers(database: Database, large: Hosted):
+    refill = Refill(database, large)
+    people = [joined(database, large) for _ in range(4)]
+    out = sum(len(standing(database, large, somebody).trials) for somebody in people)
+    assert out > ITEMS - 1
+    refill(large.scenes)
+    assert waiting(database) == out
+
+
+def test_small_scenes_are_filled_before_they_are_empty(database: Database, hosted: Any):
+    study = hosted(design="active")
+    somebody = joined(database, study)
+    now = standing(database, study, somebody)
+    assert now.low == set(study.scenes)
+    refill = Refill(database, study)
+    refill(now.low)
+    before = waiting(database)
+    assert before > 0
+    while now.answered < now.total:
+        now = record(database, study, somebody, ballot(now.trials[0].id, "left"))
+        refill(now.low)
+        assert all(waiting_in(database, scene) > 0 for scene in now.low)
+
+
+def test_other_designs_are_filled_when_somebody_needs_it(database: Database, hosted: Any):
+    study = hosted(design="random")
+    assert standing(database, study, joined(database, study)).low == set()
+    before = waiting(database)
+    Refill(database, study)(study.scenes)
+    assert waiting(database) == before
+
+
+def test_pairs_that_wait_are_given_while_others_are_being_added(database: Database, large: Hosted):
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("on SQLite whoever writes is alone")
+    Refill(database, large)(large.scenes)
+    somebody = joined(database, large)
+    with database.write() as connection:
+        lock_study(connection, large.id)
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(len(standing(database, large, somebody).trials)))
+        thread.start()
+        thread.join(10)
+        assert found == [ENOUGH]

@@ -1,7 +1,8 @@
 """Who sees what: the whole order of a rating study when somebody joins, a few pairs at a time of a pairwise study.
 
-Pairs wait in a pool (`pool.py`). Whoever decides holds the lock of the study, so that two servers never give the same
-asking of a pair to two people; a unique index says the same once more.
+Pairs wait in a pool (`pool.py`). One is taken in one statement, which passes over what somebody else is taking, so that
+two servers never give the same asking of a pair to two people, and nobody waits for anybody. Whoever adds pairs holds
+the lock of the study; a unique index says once more that every asking exists once.
 """
 
 from __future__ import annotations
@@ -60,12 +61,16 @@ def begin(connection: Connection, hosted: Hosted, seat: Seat) -> None:
         connection.execute(insert(schema.trial), rows)
 
 
-def upcoming(connection: Connection, hosted: Hosted, seat: Seat) -> Sequence[Found]:
-    """The next trials of an observer, at most `ENOUGH`; pairs are handed out where there are few."""
+def upcoming(connection: Connection, hosted: Hosted, seat: Seat) -> tuple[Sequence[Found], set[str]]:
+    """The next trials of an observer, at most `ENOUGH`, and scenes whose pools were seen to run low.
+
+    Pairs are handed out where there are few; the caller holds the observer.
+    """
     waiting = _open(connection, seat)
-    if hosted.settings.method == PAIRWISE and len(waiting) < FEW and _hand_out(connection, hosted, seat):
-        waiting = _open(connection, seat)
-    return waiting
+    if hosted.settings.method != PAIRWISE or len(waiting) >= FEW:
+        return waiting, set()
+    low = _hand_out(connection, hosted, seat)
+    return _open(connection, seat), low
 
 
 def renew(connection: Connection, seat: Seat) -> None:
@@ -196,24 +201,33 @@ _FREE = (
     .order_by(_T.c.round, _T.c.id)
     .limit(bindparam("most"))
 )
-_GIVE = update(_T).where(_T.c.id == bindparam("this"))
+_TAKE = (
+    update(_T)
+    .where(
+        _T.c.id.in_(
+            select(_T.c.id)
+            .where(_T.c.id == bindparam("this"), _T.c.observer_id.is_(None))
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(observer_id=bindparam("me"), position=bindparam("place"), left_id=bindparam("left"), given=bindparam("now"))
+)
 
 
 def _open(connection: Connection, seat: Seat) -> Sequence[Found]:
     return connection.execute(_OPEN, {"me": seat.observer_id}).all()
 
 
-def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> bool:
-    """Give an observer pairs until `ENOUGH` are open or the quota is used; whether there were any."""
-    lock_study(connection, hosted.id)  # all below sees what other servers have decided before
+def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> set[str]:
+    """Give an observer pairs until `ENOUGH` are open or the quota is used; scenes that run low."""
     mine = connection.execute(_MINE, {"me": seat.observer_id}).all()
     missing = ENOUGH - sum(row.answered is None for row in mine)
     desk = _Desk(connection, hosted, seat, [row for row in mine if row.role != TRAP])
     position = mine[-1].position + 1 if mine else 0
     traps = sum(row.role == TRAP for row in mine)
-    places, asked = _trap_places(hosted, seat), desk.asked
+    places = _trap_places(hosted, seat)
     for _ in range(missing):
-        if desk.asked >= seat.quota or not desk.choose(position):
+        if desk.asked >= seat.quota or not desk.give(position):
             break
         position += 1
         if traps < sum(place <= desk.asked for place in places):
@@ -221,12 +235,15 @@ def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> bool:
             row = {**pool.blank(hosted), **_trap(hosted, draw), "observer_id": seat.observer_id}
             connection.execute(insert(_T).values(**row, position=position, given=time.time()))
             traps, position = traps + 1, position + 1
-    desk.give()
-    return desk.asked > asked
+    return desk.low
 
 
 class _Desk:
-    """One observer's pairs while the study is locked: which scene, which pair, which side."""
+    """One observer's pairs: which scene, which pair, which side.
+
+    Attributes:
+        low: scenes that were seen to have less than half a batch left.
+    """
 
     def __init__(self, connection: Connection, hosted: Hosted, seat: Seat, before: Sequence[Found]) -> None:
         self._connection, self._hosted, self._seat = connection, hosted, seat
@@ -235,35 +252,26 @@ class _Desk:
         self._in_scene = Counter(row.scene for row in main)
         self._shown = [pool.left_right(row.first_id, row.second_id, row.left_id) for row in before]
         self._last_scene = before[-1].scene if before else None
-        self._chosen: list[dict[str, Any]] = []
+        self._gone: set[int] = set()  # trials that somebody else has taken since they were seen
+        self.low: set[str] = set()
 
     @property
     def asked(self) -> int:
         """Trials that count, so far."""
         return len(self._seen)
 
-    def choose(self, position: int) -> bool:
-        """Choose one more pair; False when there is none that this observer has not seen."""
+    def give(self, position: int) -> bool:
+        """Give one more pair; False when there is none that this observer has not seen."""
         draw = generator(self._hosted.settings.seed, self._seat.number, _PAIRS, position)
         scene = self._scene(draw)
         if scene is None:
             return False
-        row = self._waiting(scene, draw) or self._asked_anew(scene, draw)
-        pair = (row.first_id, row.second_id)
-        turned = generator(self._hosted.settings.seed, *pair).random() < 0.5
-        left = left_of(pair, self._shown, first=turned == bool(row.round % 2))  # in turn, as rounds go on
-        self._chosen.append({"this": row.id, "position": position, "left_id": left})
-        self._seen.add(pair)
+        if not self._waiting(scene, draw, position) and not self._filled(scene, draw, position):
+            anew = self._asked_anew(scene, draw)
+            assert self._take(anew, position)  # nobody else has seen it
         self._in_scene[scene] += 1
-        self._shown.append(pool.left_right(*pair, left))
         self._last_scene = scene
         return True
-
-    def give(self) -> None:
-        """Write down what was chosen."""
-        given = {"observer_id": self._seat.observer_id, "given": time.time()}
-        if self._chosen:
-            self._connection.execute(_GIVE, [{**row, **given} for row in self._chosen])
 
     def _scene(self, draw: random.Random) -> str | None:
         """The scene of which the smallest share was seen, but not the last one again if that can be."""
@@ -272,35 +280,52 @@ class _Desk:
         others = [scene for scene in left if scene != self._last_scene] or left
         return min(others, key=lambda s: (self._in_scene[s] / pairs[s], draw.random()), default=None)
 
-    def _waiting(self, scene: str, draw: random.Random) -> Found | None:
-        """A pair of the pool that this observer has not seen; the pool is filled where it has none.
-
-        None when the pool holds a batch already, all of which this observer has seen: others will take it. Or when it
-        takes long to fill (`pool.Refill`), and is not full yet.
-        """
-        free, unseen = self._free(scene)
-        full = self._hosted.settings.design == "full"
-        wanted = full or len(free) < pool.batch(self._hosted, scene)
-        if not unseen and wanted and not pool.is_slow(self._hosted, scene):
-            pool.fill(self._connection, self._hosted, scene, draw)
-            _, unseen = self._free(scene)
-        if full:
+    def _waiting(self, scene: str, draw: random.Random, position: int) -> bool:
+        """Give a pair of the pool; False when it has none that this observer has not seen."""
+        wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
+        free = [row for row in self._connection.execute(_FREE, wanted) if row.id not in self._gone]
+        if len(free) < pool.few(self._hosted, scene):
+            self.low.add(scene)
+        unseen = [row for row in free if (row.first_id, row.second_id) not in self._seen]
+        if unseen and self._hosted.settings.design == "full":
             unseen = [row for row in unseen if row.round == unseen[0].round]
         last = self._shown[-1] if self._shown else ()
-        fresh = [row for row in unseen if row.first_id not in last and row.second_id not in last]
-        return draw.choice(fresh or unseen) if unseen else None
+        order = draw.sample(unseen, len(unseen))
+        order.sort(key=lambda row: row.first_id in last or row.second_id in last)  # rather pictures not just seen
+        return any(self._take(row, position) for row in order)
 
-    def _free(self, scene: str) -> tuple[Sequence[Found], list[Found]]:
-        """The oldest pairs of the pool, and those of them that this observer has not seen."""
-        wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
-        rows = self._connection.execute(_FREE, wanted).all()
-        return rows, [row for row in rows if (row.first_id, row.second_id) not in self._seen]
+    def _filled(self, scene: str, draw: random.Random, position: int) -> bool:
+        """Fill the pool, and give a pair of it.
+
+        False when it holds a batch already, all of which this observer has seen: others will take it. Or when it takes
+        long to fill (`pool.Refill`), and is not full yet.
+        """
+        if pool.is_slow(self._hosted, scene):
+            return False
+        lock_study(self._connection, self._hosted.id)
+        if self._waiting(scene, draw, position):  # somebody else has filled it meanwhile
+            return True
+        return pool.fill(self._connection, self._hosted, scene, draw) and self._waiting(scene, draw, position)
+
+    def _take(self, row: Found, position: int) -> bool:
+        """Give this pair, unless somebody else has it."""
+        pair = (row.first_id, row.second_id)
+        turned = generator(self._hosted.settings.seed, *pair).random() < 0.5
+        left = left_of(pair, self._shown, first=turned == bool(row.round % 2))  # in turn, as rounds go on
+        where = {"this": row.id, "me": self._seat.observer_id, "place": position, "left": left, "now": time.time()}
+        if not self._connection.execute(_TAKE, where).rowcount:
+            self._gone.add(row.id)
+            return False
+        self._seen.add(pair)
+        self._shown.append(pool.left_right(*pair, left))
+        return True
 
     def _asked_anew(self, scene: str, draw: random.Random) -> Found:
         """A pair that the design does not ask for now, but that this observer has not seen: the least asked one.
 
         Of a large scene, the least asked one of some.
         """
+        lock_study(self._connection, self._hosted.id)
         items, seen = self._hosted.scenes[scene], self._seen
         unseen: list[tuple[int, int]] = []
         if pool.is_slow(self._hosted, scene):

@@ -68,8 +68,9 @@ class Database:
 
 
 def lock_study(connection: Connection, study_id: int) -> None:
-    """From here to the end of the transaction no other server decides about this study."""
-    connection.execute(select(schema.study.c.id).where(schema.study.c.id == study_id).with_for_update())
+    """From here to the end of the transaction nobody else joins this study or adds pairs to it."""
+    # the rows that point to this one need not wait
+    connection.execute(select(schema.study.c.id).where(schema.study.c.id == study_id).with_for_update(key_share=True))
 
 
 def _engine(url: str) -> Engine:

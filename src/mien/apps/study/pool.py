@@ -1,8 +1,9 @@
 """The pool: pairs that are to be asked, as rows without an observer, until somebody is given them.
 
-When a scene has nothing left that an observer has not seen, `mien.subjective.sampling.next_pairs` adds to it, knowing
-all votes and all pairs that are out. For a scene of many items that takes long, and all who vote would wait for the
-lock of the study; there `Refill` does it, after a vote was acknowledged, while nothing is locked.
+`mien.subjective.sampling.next_pairs` adds to it, knowing all votes and all pairs that are out. With active sampling
+that takes a while, and all who need pairs would wait for the lock of the study: `Refill` does it when a scene runs low,
+after a vote was acknowledged, while nothing is locked. Where a scene has nothing left that an observer has not seen, it
+is filled at once, unless it is so large that nobody should wait for it.
 """
 
 from __future__ import annotations
@@ -38,38 +39,51 @@ def is_slow(hosted: Hosted, scene: str) -> bool:
 
 
 def batch(hosted: Hosted, scene: str) -> int:
-    """How many pairs are added at a time, unless the design is full."""
+    """How many pairs are added at least, unless the design is full."""
     return len(hosted.scenes[scene]) - 1
 
 
-def fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random) -> None:
-    """Add the pairs of a scene that should be asked next, and those that were never answered; the study is locked."""
+def few(hosted: Hosted, scene: str) -> int:
+    """Below how many waiting pairs a pool runs low, so that `Refill` should come before somebody must wait for it."""
+    return batch(hosted, scene) // 2 if hosted.settings.design == "active" else 0
+
+
+def fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random) -> bool:
+    """Add the pairs of a scene that should be asked next, and those that were never answered; the study is locked.
+
+    Returns:
+        False where a batch is waiting already, unless the design is full: others will take it.
+    """
+    if hosted.settings.design != "full" and _waits(connection, hosted, scene, batch(hosted, scene)):
+        return False
     take_back(connection, hosted, scene)
     wins, pending = _known(connection, hosted, scene)
     _add(connection, hosted, scene, _next(hosted, scene, wins, pending, draw))
+    return True
 
 
 class Refill:
-    """Fills the pools of large scenes that run low; one at a time in each server. Whoever comes meanwhile goes on."""
+    """Fills the pools that run low; one at a time in each server. Whoever comes meanwhile goes on."""
 
     def __init__(self, database: Database, hosted: Hosted) -> None:
         self._database, self._hosted = database, hosted
+        self._low: set[str] = set()
         self._busy = threading.Lock()
 
     def __call__(self, scenes: Collection[str]) -> None:
-        """Fill what is low, of these scenes."""
-        slow = [scene for scene in scenes if scene in self._hosted.scenes and is_slow(self._hosted, scene)]
-        if slow and self._busy.acquire(blocking=False):
+        """Fill these scenes where they still run low, or leave it to whoever is at it."""
+        self._low.update(scenes)
+        while self._low and self._busy.acquire(blocking=False):
             try:
-                for scene in slow:
-                    self._fill(scene)
+                while self._low:
+                    self._fill(self._low.pop())
             finally:
                 self._busy.release()
 
     def _fill(self, scene: str) -> None:
-        hosted = self._hosted
+        hosted, least = self._hosted, few(self._hosted, scene)
         with self._database.read() as connection:
-            if not _is_low(connection, hosted, scene):
+            if _waits(connection, hosted, scene, least):
                 return
             wins, pending = _known(connection, hosted, scene)
             votes = int(wins.sum())
@@ -77,17 +91,16 @@ class Refill:
         chosen = _next(hosted, scene, wins, pending, draw)
         with self._database.write() as connection:
             lock_study(connection, hosted.id)
-            if _is_low(connection, hosted, scene):  # still, though another server may have been here
+            if not _waits(connection, hosted, scene, least):  # still, though another server may have been here
                 take_back(connection, hosted, scene)
                 _add(connection, hosted, scene, chosen)
 
 
-def _is_low(connection: Connection, hosted: Hosted, scene: str) -> bool:
-    """Less than half a batch is left."""
+def _waits(connection: Connection, hosted: Hosted, scene: str, least: int) -> bool:
+    """Whether at least so many pairs wait for somebody."""
     t = schema.trial
     waiting = select(t.c.id).where(t.c.study_id == hosted.id, t.c.scene == scene, t.c.observer_id.is_(None))
-    half = batch(hosted, scene) // 2
-    return len(connection.execute(waiting.limit(half)).all()) < half
+    return len(connection.execute(waiting.limit(least)).all()) >= least
 
 
 def take_back(connection: Connection, hosted: Hosted, scene: str) -> None:
@@ -107,9 +120,10 @@ def _known(connection: Connection, hosted: Hosted, scene: str) -> tuple[np.ndarr
 
 
 def _next(hosted: Hosted, scene: str, wins: np.ndarray, pending: list[Pair], draw: random.Random) -> list[Pair]:
-    """The pairs to ask next."""
+    """The pairs to ask next: a batch, or as many as are out, so that a pool keeps pace with many people."""
     items, design = hosted.scenes[scene], cast(Method, hosted.settings.design)
-    chosen = next_pairs(len(items), wins, method=design, pending=pending, seed=draw.getrandbits(32))
+    most = None if design == "full" else max(batch(hosted, scene), len(pending))
+    chosen = next_pairs(len(items), wins, method=design, pending=pending, n_pairs=most, seed=draw.getrandbits(32))
     return [(items[min(a, b)], items[max(a, b)]) for a, b in chosen]
 
 

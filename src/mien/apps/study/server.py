@@ -14,10 +14,12 @@ GET  /healthz, /readyz
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
@@ -26,7 +28,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -40,7 +41,8 @@ from mien.apps.study.hosted import Hosted
 from mien.apps.study.observers import Observer
 from mien.apps.study.pool import Refill
 from mien.apps.study.refusal import RefusedError
-from mien.apps.study.votes import Ballot, record, standing
+from mien.apps.study.shelf import Shelf
+from mien.apps.study.votes import Ballot, Standing, record, standing
 
 _STATIC = {
     "study.css": "text/css",
@@ -49,7 +51,8 @@ _STATIC = {
     "owner.js": "text/javascript",
 }
 _TELEPHONE = re.compile(r"Mobi|Android|iPhone|iPad", re.IGNORECASE)
-_STREAMED_BYTES = 4 * 2**20  # smaller files are read at once, which takes one thread once
+_STREAMED_BYTES = 4 * 2**20  # smaller files are sent at once, from memory when they were asked for before
+_THREADS = 4  # that answer: more of them only wait for the interpreter, and for each other's locks
 _CACHED = {"cache-control": "private, max-age=86400"}
 _log = logging.getLogger("mien.study")
 
@@ -109,7 +112,7 @@ def make_app(database: Database, hosted: Hosted, *, rates: Rates | None = None, 
         hosted: the study.
         rates, caps: limits, where others than the usual ones are wanted.
     """
-    app = FastAPI(title="mien study", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="mien study", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_few_threads)
     door = Door(database, hosted, rates or usual_rates())
     _add_errors(app)
     _add_pages(app, database, hosted, door)
@@ -117,6 +120,12 @@ def make_app(database: Database, hosted: Hosted, *, rates: Rates | None = None, 
     _add_owner(app, database, hosted, door)
     app.add_middleware(Guard, caps=caps or Caps())
     return app
+
+
+@asynccontextmanager
+async def _few_threads(_: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    yield
 
 
 def _add_pages(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> None:
@@ -168,41 +177,43 @@ def _add_pages(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> 
 
 def _add_session(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> None:
     public = {item.public: item for item in hosted.items.values()}
-    refill = Refill(database, hosted)
+    refill, shelf = Refill(database, hosted), Shelf()
+
+    def told(now: Standing, **more: Any) -> JSONResponse:
+        behind = BackgroundTask(refill, now.low) if now.low else None  # after the reply
+        return JSONResponse({**more, **standing_facts(hosted, now)}, background=behind)
 
     @app.get("/api/session")
-    def session(observer: Annotated[Observer, Depends(door.observer)]) -> dict[str, Any]:
+    def session(observer: Annotated[Observer, Depends(door.observer)]) -> JSONResponse:
         about = {"code": observer.code, "checked": observer.checked, **study_facts(hosted)}
-        if not observer.checked:
-            return about
-        return {**about, **standing_facts(hosted, standing(database, hosted, observer))}
+        return told(standing(database, hosted, observer), **about) if observer.checked else JSONResponse(about)
 
     @app.post("/api/session/check")
-    def check(body: Check, observer: Annotated[Observer, Depends(door.observer)]) -> dict[str, Any]:
+    def check(body: Check, observer: Annotated[Observer, Depends(door.observer)]) -> JSONResponse:
         _need_screen(hosted, body)
-        found = body.model_dump(exclude_none=True)
-        return standing_facts(hosted, standing(database, hosted, observer, check=found))
+        return told(standing(database, hosted, observer, check=body.model_dump(exclude_none=True)))
 
     @app.post("/api/session/votes")
     def vote(body: Vote, observer: Annotated[Observer, Depends(door.observer)]) -> JSONResponse:
         if not observer.checked:
             raise RefusedError(403, "The viewing check comes first.")
-        now = record(database, hosted, observer, Ballot(**body.model_dump()))
-        behind = BackgroundTask(refill, {trial.scene for trial in now.trials})  # after the acknowledgement
-        return JSONResponse(standing_facts(hosted, now), background=behind)
+        return told(record(database, hosted, observer, Ballot(**body.model_dump())))
 
     async def media(request: Request) -> Response:
         await door.observer(request)
         item = public.get(request.path_params["name"])
-        if item is None or not item.path.is_file():
+        if item is None:
             raise RefusedError(404, "There is no such picture.")
-        if item.size > _STREAMED_BYTES:
+        if item.size > _STREAMED_BYTES and item.path.is_file():
             return FileResponse(item.path, media_type=item.mime, headers=_CACHED)
-        content = await run_in_threadpool(item.path.read_bytes)
+        try:
+            content = await shelf.read(item.path)
+        except OSError as error:
+            raise RefusedError(404, "There is no such picture.") from error
         return Response(content, media_type=item.mime, headers=_CACHED)
 
-    # Most requests are for pictures, and a bare route spares them all that FastAPI does for a body.
-    app.router.routes.append(Route("/api/media/{name}", media))
+    # Most requests are for pictures: they come first, and a bare route spares them all that FastAPI does for a body.
+    app.router.routes.insert(0, Route("/api/media/{name}", media))
 
 
 def _need_screen(hosted: Hosted, check: Check) -> None:

@@ -53,12 +53,14 @@ class Standing:
     Attributes:
         answered, total: trials, those that do not count included.
         trials: rows of `schema.trial` that come next, as many as are known.
+        low: scenes of which few pairs are left.
         duplicate: the answer was there already, sent before with the same key.
     """
 
     answered: int
     total: int
     trials: list[Row[Any]]
+    low: set[str]
     duplicate: bool = False
 
 
@@ -152,5 +154,5 @@ def _is_used(database: Database, observer: Observer, key: str) -> bool:
 def _standing(connection: Connection, hosted: Hosted, observer: Observer, *, duplicate: bool = False) -> Standing:
     seat = observer.seat
     answered = connection.scalar(_COUNT, {"me": seat.observer_id}) or 0
-    trials = list(upcoming(connection, hosted, seat))
-    return Standing(answered, total(hosted, seat.quota), trials, duplicate)
+    trials, low = upcoming(connection, hosted, seat)
+    return Standing(answered, total(hosted, seat.quota), list(trials), low, duplicate)
