@@ -35,6 +35,7 @@ from scipy.special import ndtr
 
 from mien.subjective.jod import fit
 from mien.subjective.jod_objective import SIGMA
+from mien.subjective.one_thread import one_thread
 from mien.subjective.pairs import count, whole
 from mien.subjective.sampling import Method, next_pairs, posterior
 from mien.subjective.tables import Votes
@@ -43,7 +44,7 @@ Array = npt.NDArray[np.float64]
 
 Curve = list[list[float]]
 
-REPETITIONS = {20: 50, 50: 16, 100: 6}  #: of a study, by its number of items
+REPETITIONS = {20: 50, 50: 20, 100: 20}  #: of a study, by its number of items
 SPREADS = (0.7, 1.4, 2.8)  #: standard deviation of the true scores, JOD
 ROUNDS = (0.25, 0.5, 1.0, 2.0)  #: votes after which the scale is made, in votes of a full design
 MORE = (4.0, 8.0)  #: further ones for the designs that active sampling is compared with
@@ -65,6 +66,7 @@ class Study:
         rounds = ROUNDS if self.method == "active" else (*ROUNDS, *MORE)
         return [round(r * self.items * (self.items - 1) / 2) for r in rounds]
 
+    @one_thread()
     def run(self) -> list[list[float]]:
         """Mean squared error of each of `SCALES` at each checkpoint, JOD²; NaN where there is no scale."""
         truth_rng, rng = np.random.default_rng(self.seed), np.random.default_rng((self.seed, 1))
@@ -137,7 +139,7 @@ def main() -> None:
     """Simulate, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, choices=tuple(REPETITIONS), help="only studies of this size")
-    parser.add_argument("--repetitions", type=int, metavar="N", help="of each study; else 50, 16 and 6")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="of each study; else 50, 20 and 20")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
     arguments = parser.parse_args()
     sizes = [arguments.items] if arguments.items else list(REPETITIONS)
@@ -154,7 +156,7 @@ def main() -> None:
                     facts = {"items": items, "spread": spread, "scale": scale, "repetitions": times}
                     results.append({**facts, "curves": found, "savings": saved})
                     print("\n".join(f"{items:5} {spread:4g}  {scale:9}  {_shown(row)}" for row in saved), flush=True)
-                if arguments.json:  # after each setting: the whole takes an hour on two cores
+                if arguments.json:  # after each setting: the whole takes some minutes
                     arguments.json.write_text(json.dumps({"versions": versions, "results": results}, indent=1) + "\n")
     print(f"{time.perf_counter() - begin:.0f} s")
 

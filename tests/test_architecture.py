@@ -22,7 +22,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "models": ({"core"}, BASE | {"torch"}),
     "losses": ({"core"}, BASE | {"torch"}),
     "data": ({"core"}, BASE),
-    "subjective": ({"core"}, BASE | {"scipy"}),
+    "subjective": ({"core"}, BASE | {"scipy", "threadpoolctl"}),
     "evaluation": ({"core", "data", "subjective"}, BASE | {"scipy"}),
     "video": ({"core", "runtime", "faces", "models"}, BASE | {"av"}),
     "training": ({"core", "data", "models", "losses", "evaluation"}, BASE | {"torch"}),
@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "apps": (EVERY | {"", "optimize"}, BASE | {"typer", "rich"}),
 }
 # A folder of an app may load its own extra; the command line imports the folder inside its verbs.
-EXTRAS = {"mien.apps.study": {"alembic", "fastapi", "pydantic", "sqlalchemy", "starlette"}}
+EXTRAS = {"mien.apps.study": {"alembic", "anyio", "fastapi", "pydantic", "sqlalchemy", "starlette"}}
 
 
 def imports(tree: ast.Module, package: str) -> Iterator[tuple[str, bool]]:

@@ -116,9 +116,10 @@ def test_reduced_decoding_moves_a_large_portrait_by_at_most_half_a_point(tmp_pat
     assert all(abs(a.score - b.score) <= 0.5 for a, b in zip(reduced, exact, strict=True))
 
 
-def test_two_thousand_broken_files_get_exactly_one_row_each(scorer, tmp_path, capfd):
+@pytest.mark.parametrize("files", [400, pytest.param(2000, marks=pytest.mark.slow)])
+def test_broken_files_get_exactly_one_row_each(scorer, tmp_path, capfd, files):
     paths = []
-    for i, (_, data) in enumerate(mutated_files(2000, seed=2)):
+    for i, (_, data) in enumerate(mutated_files(files, seed=2)):
         paths.append(tmp_path / f"{i:04d}.jpg")
         paths[-1].write_bytes(data)
     rows = list(scorer.stream(paths))
@@ -133,7 +134,7 @@ def test_two_thousand_broken_files_get_exactly_one_row_each(scorer, tmp_path, ca
         else:
             assert numbers == [None] * len(NUMBERS)
             assert row.error
-    assert sum(row.status == "ok" for row in rows) > 200
+    assert sum(row.status == "ok" for row in rows) > files / 10
     assert capfd.readouterr() == ("", "")
 
 
