@@ -1,8 +1,8 @@
 """Who sees what: the whole order of a rating study when somebody joins, a few pairs at a time of a pairwise study.
 
-Pairs wait in a pool (`pool.py`). One is taken in one statement, which passes over what somebody else is taking, so that
-two servers never give the same asking of a pair to two people, and nobody waits for anybody. Whoever adds pairs holds
-the lock of the study; a unique index says once more that every asking exists once.
+Pairs wait in a pool (`pool.py`). Each is taken in one statement that passes over what somebody else is taking: two
+servers never give the same asking of a pair to two people, and nobody waits for that. Whoever adds pairs holds the lock
+of the study; a unique index says once more that every asking exists once.
 """
 
 from __future__ import annotations
@@ -267,8 +267,8 @@ class _Desk:
         if scene is None:
             return False
         if not self._waiting(scene, draw, position) and not self._filled(scene, draw, position):
-            anew = self._asked_anew(scene, draw)
-            assert self._take(anew, position)  # nobody else has seen it
+            taken = self._take(self._asked_anew(scene, draw), position)
+            assert taken, "a pair that nobody else can have seen was taken"
         self._in_scene[scene] += 1
         self._last_scene = scene
         return True
