@@ -2,7 +2,7 @@
 
     python recipes/ablation.py --data ../shared/data --backbone ../shared/models/mobilenetv2_imagenet.npz
 
-Small:   1,000 photographs of BIQ2021 and the faces of SFHQ, 96 px, 250 small steps from random weights. The figures
+Small:   1,000 photographs of BIQ2021 and the faces of SFHQ, 96 px, 1,000 small steps from random weights. The figures
          compare with each other, not with the judge that ships.
 Fair:    every row takes the same number of steps with as many views of people's opinions or the teacher's.
 Noise:   the row "another seed" says how far two runs of the same recipe lie apart.
@@ -35,12 +35,13 @@ from mien.training.ladders import GROUP, LadderPlan
 from mien.training.student import StudentRecipe
 from mien.training.teacher import TeacherRecipe
 
-_VIEWS = FeedPlan(size_px=96, plain=32, ladders=12)
+_TEACHER = FeedPlan(size_px=96, plain=32, ladders=12, unrated_share=0.0)
+_STUDENT = FeedPlan(size_px=96, plain=12, ladders=4)
 WHOLE = judge.EmbeddedJudge(
     picture_px=160,
     ladders=tuple(judge.LadderSet(of, LadderPlan(size_px=96, per_picture=3)) for of in ("photos", "faces")),
-    teacher=TeacherRecipe(views=replace(_VIEWS, unrated_share=0.0), probe_steps=150, steps=100, ema=0.98, measured=40),
-    student=StudentRecipe(views=_VIEWS, epochs=1, steps=250, mixed=28, ema=0.98, refit_steps=100),
+    teacher=TeacherRecipe(views=_TEACHER, probe_steps=150, steps=100, ema=0.98, measured=40),
+    student=StudentRecipe(views=_STUDENT, epochs=1, steps=1000, mixed=8, ema=0.99, refit_steps=150),
     preprocess=Preprocess(size_px=96),
     pictures=1000,
     probed=30,
@@ -79,13 +80,12 @@ ROWS = (
     Row("everything"),
     Row("another seed", lambda r: replace(r, seed=r.seed + 1), lambda t: replace(t, seed=t.seed + 1)),
     Row("a teacher that is not fine-tuned", teacher=lambda t: replace(t, steps=0)),
-    Row("without the teacher's maps, place by place", lambda r: replace(r, map_weight=0.0)),
-    Row("without any features of the teacher", lambda r: replace(r, map_weight=0.0, feature_weight=0.0)),
-    Row("without mixtures of views", _unmixed),
-    Row("whole pictures instead of windows", lambda r: _viewed(r, whole_share=1.0)),
+    Row("without the teacher's features", lambda r: replace(r, map_weight=0.0, feature_weight=0.0)),
     Row("opinions of people alone: no teacher, no pseudo-labels, no degradations", _opinions_alone),
     Row("without undegraded faces, which nobody rated (pseudo-labels)", lambda r: _viewed(r, unrated_share=0.0)),
     Row("without degraded views", _undegraded),
+    Row("without mixtures of views", _unmixed),
+    Row("whole pictures instead of windows", lambda r: _viewed(r, whole_share=1.0)),
     Row("without PLCC loss", lambda r: replace(r, opinion_terms=("mse",))),
     Row("fidelity loss in its place", lambda r: replace(r, opinion_terms=("mse", "fidelity"))),
     Row("without the loss of steadiness", lambda r: replace(r, steady_weight=0.0)),

@@ -30,7 +30,7 @@ _EPILOG = """\b
 Exit codes:
     0  done
     2  wrong usage, or an output that cannot be written
-    3  some inputs could not be read (each has its row)
+    3  some inputs have no score (each has its row)
     4  nothing was scored
    70  an error in mien itself (MIEN_DEBUG=1 shows where)
   130  interrupted (resumable with --out and --resume)

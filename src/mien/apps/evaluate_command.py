@@ -41,13 +41,13 @@ class EvaluateOptions:
     seed: int = 0
 
 
-def need_scipy(what: str) -> None:
+def need_scipy(what: str, *more: str) -> None:
     """Tell which extra is missing, before anything that imports SciPy is imported.
 
     Raises:
-        MissingExtraError: there is no SciPy, or nothing that limits its threads.
+        MissingExtraError: there is no SciPy, or one of `more` is missing.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("scipy", "threadpoolctl")):
+    if any(importlib.util.find_spec(name) is None for name in ("scipy", *more)):
         raise MissingExtraError(what, "evaluate")
 
 

@@ -57,7 +57,7 @@ def scale_table(options: ScaleOptions) -> int:
     Raises:
         MienError: wrong usage, a file that cannot be scaled, an output that cannot be written, no SciPy.
     """
-    need_scipy("mien scale")
+    need_scipy("mien scale", "threadpoolctl")
     check(options)
     try:
         scales = scaled(options)

@@ -220,6 +220,7 @@ def _open(connection: Connection, seat: Seat) -> Sequence[Found]:
 
 def _hand_out(connection: Connection, hosted: Hosted, seat: Seat) -> set[str]:
     """Give an observer pairs until `ENOUGH` are open or the quota is used; scenes that run low."""
+    renew(connection, seat)  # from here on nobody takes back what is theirs
     mine = connection.execute(_MINE, {"me": seat.observer_id}).all()
     missing = ENOUGH - sum(row.answered is None for row in mine)
     desk = _Desk(connection, hosted, seat, [row for row in mine if row.role != TRAP])
@@ -282,9 +283,10 @@ class _Desk:
 
     def _waiting(self, scene: str, draw: random.Random, position: int) -> bool:
         """Give a pair of the pool; False when it has none that this observer has not seen."""
-        wanted = {"study": self._hosted.id, "scene": scene, "most": len(self._seen) + _CHOICE}
+        few = pool.few(self._hosted, scene)
+        wanted = {"study": self._hosted.id, "scene": scene, "most": max(few, len(self._seen) + _CHOICE)}
         free = [row for row in self._connection.execute(_FREE, wanted) if row.id not in self._gone]
-        if len(free) < pool.few(self._hosted, scene):
+        if len(free) < few:
             self.low.add(scene)
         unseen = [row for row in free if (row.first_id, row.second_id) not in self._seen]
         if unseen and self._hosted.settings.design == "full":

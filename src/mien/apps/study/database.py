@@ -2,8 +2,9 @@
 
 Every write is one transaction that ends before the answer goes out. On SQLite a transaction that writes takes the lock
 at its beginning (so it never fails half-way), threads of one server take turns, and every commit is on the disk
-(synchronous = FULL) before it counts. On PostgreSQL, rows that are decided upon are locked, always in this order: the
-observer (`mien.apps.study.observers.hold`), their trials, the study (`lock_study`).
+(synchronous = FULL) before it counts. On PostgreSQL, rows that are decided upon are locked in this order: the
+observer (`mien.apps.study.observers.hold`), their trials, the study (`lock_study`); pairs of the pool at any time, for
+whoever takes one passes over those that are locked.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 `mien.subjective.sampling.next_pairs` adds to it, knowing all votes and all pairs that are out. With active sampling
 that takes a while, and all who need pairs would wait for the lock of the study: `Refill` does it when a scene runs low,
-after a vote was acknowledged, while nothing is locked. Where a scene has nothing left that an observer has not seen, it
-is filled at once, unless it is so large that nobody should wait for it.
+after somebody has got their reply, while nothing is locked. Where a scene has nothing left that an observer has not
+seen, it is filled at once, unless it is so large that nobody should wait for it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def batch(hosted: Hosted, scene: str) -> int:
 
 def few(hosted: Hosted, scene: str) -> int:
     """Below how many waiting pairs a pool runs low, so that `Refill` should come before somebody must wait for it."""
-    return batch(hosted, scene) // 2 if hosted.settings.design == "active" else 0
+    return (batch(hosted, scene) + 1) // 2 if hosted.settings.design == "active" else 0
 
 
 def fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random) -> bool:
@@ -58,7 +58,7 @@ def fill(connection: Connection, hosted: Hosted, scene: str, draw: random.Random
         return False
     take_back(connection, hosted, scene)
     wins, pending = _known(connection, hosted, scene)
-    _add(connection, hosted, scene, _next(hosted, scene, wins, pending, draw))
+    _add(connection, hosted, scene, _next(hosted, scene, wins, pending, draw, batch(hosted, scene)))
     return True
 
 
@@ -86,9 +86,9 @@ class Refill:
             if _waits(connection, hosted, scene, least):
                 return
             wins, pending = _known(connection, hosted, scene)
-            votes = int(wins.sum())
+            votes, wanted = int(wins.sum()), max(batch(hosted, scene), _looked_at(connection, hosted, scene))
         draw = generator(hosted.settings.seed, 0, votes, len(pending))  # another one with each batch
-        chosen = _next(hosted, scene, wins, pending, draw)
+        chosen = _next(hosted, scene, wins, pending, draw, wanted)
         with self._database.write() as connection:
             lock_study(connection, hosted.id)
             if not _waits(connection, hosted, scene, least):  # still, though another server may have been here
@@ -119,12 +119,22 @@ def _known(connection: Connection, hosted: Hosted, scene: str) -> tuple[np.ndarr
     return _wins(connection, hosted, scene, number), _pending(connection, hosted, scene, number)
 
 
-def _next(hosted: Hosted, scene: str, wins: np.ndarray, pending: list[Pair], draw: random.Random) -> list[Pair]:
-    """The pairs to ask next: a batch, or as many as are out, so that a pool keeps pace with many people."""
+def _next(
+    hosted: Hosted, scene: str, wins: np.ndarray, pending: list[Pair], draw: random.Random, wanted: int
+) -> list[Pair]:
+    """The pairs to ask next; a full design takes what is left of its round."""
     items, design = hosted.scenes[scene], cast(Method, hosted.settings.design)
-    most = None if design == "full" else max(batch(hosted, scene), len(pending))
+    most = None if design == "full" else wanted
     chosen = next_pairs(len(items), wins, method=design, pending=pending, n_pairs=most, seed=draw.getrandbits(32))
     return [(items[min(a, b)], items[max(a, b)]) for a, b in chosen]
+
+
+def _looked_at(connection: Connection, hosted: Hosted, scene: str) -> int:
+    """How many pairs of a scene people have before them: as many more keep pace with them."""
+    t = schema.trial
+    given = (t.c.observer_id.is_not(None), t.c.answered.is_(None), t.c.given > time.time() - LEASE_S)
+    of_scene = (t.c.study_id == hosted.id, t.c.scene == scene, t.c.pool)
+    return connection.scalar(select(func.count()).where(*of_scene, *given)) or 0
 
 
 def _add(connection: Connection, hosted: Hosted, scene: str, pairs: list[Pair]) -> None:

@@ -52,7 +52,7 @@ _STATIC = {
 }
 _TELEPHONE = re.compile(r"Mobi|Android|iPhone|iPad", re.IGNORECASE)
 _STREAMED_BYTES = 4 * 2**20  # smaller files are sent at once, from memory when they were asked for before
-_THREADS = 4  # that answer: more of them only wait for the interpreter, and for each other's locks
+_THREADS = 4  # for the database: more of them only wait for the interpreter, and for each other's locks
 _CACHED = {"cache-control": "private, max-age=86400"}
 _log = logging.getLogger("mien.study")
 
@@ -134,22 +134,22 @@ def _add_pages(app: FastAPI, database: Database, hosted: Hosted, door: Door) -> 
     static = {name: (folder / name).read_bytes() for name in _STATIC}
 
     @app.get("/s/{link}")
-    def page(link: str, request: Request) -> HTMLResponse:
+    async def page(link: str, request: Request) -> HTMLResponse:
         door.link(link, request)
         return HTMLResponse(pages["study"])
 
     @app.get("/owner")
-    def owner_page() -> HTMLResponse:
+    async def owner_page() -> HTMLResponse:
         return HTMLResponse(pages["owner"])
 
     @app.get("/static/{name}")
-    def static_file(name: str) -> Response:
+    async def static_file(name: str) -> Response:
         if name not in static:
             raise RefusedError(404, "There is no such file.")
         return Response(static[name], media_type=_STATIC[name], headers={"cache-control": "no-cache"})
 
     @app.get("/healthz")
-    def alive() -> dict[str, str]:
+    async def alive() -> dict[str, str]:
         return {"status": "ok"}
 
     @app.get("/readyz")
