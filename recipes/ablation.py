@@ -6,7 +6,7 @@ Small:   1,000 photographs of BIQ2021 and the faces of SFHQ, 96 px, 1,000 small 
          compare with each other, not with the judge that ships.
 Fair:    every row takes the same number of steps with as many views of people's opinions or the teacher's.
 Noise:   the row "another seed" says how far two runs of the same recipe lie apart.
-Time:    about 10 min for the ladders and the teachers, then 3 to 5 min a row on 2 CPU cores; what is done is kept in
+Time:    about 10 min for the ladders and the teachers, then 5 min a row on 2 CPU cores; what is done is kept in
          --work
 Writes:  --out, a table in JSON, and the same in Markdown on the terminal
 """
