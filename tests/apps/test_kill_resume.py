@@ -91,7 +91,7 @@ def compare(whole: Path, killed: Path, pictures: int) -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, suffix):
-    check(tmp_path, pictures=200, kills=2, at_least=1, suffix=suffix, seed=3)
+    check(tmp_path, pictures=300, kills=4, at_least=3, suffix=suffix, seed=3)
 
 
 @pytest.mark.slow
