@@ -1,6 +1,6 @@
 """The part of a judge's card that says how to read its number for a crop around a face.
 
-    python recipes/face_scale.py --data ../shared/data src/mien/runtime/judges/mien-judge-3.onnx
+    python recipes/face_scale.py --data ../shared/data src/mien/runtime/judges/mien-judge-4.onnx
 
 Data:    photographs of BIQ2021 with a face of YuNet's confidence 0.85 and above, and their opinions
 Time:    a minute

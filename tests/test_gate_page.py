@@ -65,7 +65,7 @@ def test_the_python_runs(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with redirect_stdout(io.StringIO()) as out:
         for block in fenced("python"):
             exec(compile(block, "gate.md", "exec"), {})
-    assert out.getvalue().startswith("False\nscore 35.") and "sharpness 41" in out.getvalue()
+    assert out.getvalue().startswith("False\nscore 36.") and "sharpness 33" in out.getvalue()
 
 
 def test_the_policy_on_the_page_is_one() -> None:

@@ -22,6 +22,15 @@ def test_coverage_is_counted_on_the_other_half():
     assert 0 < sd < 0.03
 
 
+def test_a_constant_of_the_predictions_comes_from_the_half_that_calibrates():
+    rng = np.random.default_rng(3)
+    spread = rng.uniform(0.05, 0.3, 1000)
+    error = rng.normal(0, spread)
+    held, sd = coverage(error + 0.4, spread, 0.9, levelled=True)
+    assert (held, sd) == pytest.approx(coverage(error, spread, 0.9, levelled=True))  # whatever the constant is
+    assert held == pytest.approx(0.9, abs=0.015) and sd > 0
+
+
 def test_a_larger_level_is_a_wider_interval():
     rng = np.random.default_rng(2)
     error, spread = rng.uniform(0, 1, 200), np.ones(200)

@@ -203,6 +203,18 @@ def test_refitting_the_last_layer_finds_the_least_squares_solution(feed, teacher
                 part -= step
 
 
+def test_levelling_moves_the_mean_and_nothing_else():
+    net = JudgeNet(depths=(0, 0, 0, 0), teacher_features=8).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 64, 64, 3), np.uint8)
+    opinion = np.linspace(0.2, 0.9, 6)
+    before = student.predict(net, pixels)
+    student.level(net, pixels, opinion)
+    after = student.predict(net, pixels)
+    assert float(after.quality.mean()) == pytest.approx(opinion.mean(), abs=1e-6)
+    assert np.allclose(np.diff(after.quality.numpy()), np.diff(before.quality.numpy()), atol=1e-6)
+    assert torch.equal(after.spread, before.spread) and torch.equal(after.attributes, before.attributes)
+
+
 def test_every_epoch_leaves_a_line_of_metrics(feed, teacher, tmp_path):
     train(feed, teacher, tmp_path, validate=lambda net: {"srcc_pooled": 0.5})
     records = [json.loads(line) for line in (tmp_path / "student.jsonl").read_text().splitlines()]

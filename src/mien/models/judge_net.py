@@ -3,7 +3,8 @@
 Paper:    none; it is distilled as in Efficient-FIQA (arXiv 2507.15709), by function matching (arXiv 2106.05237)
 Code:     written here
 Weights:  runtime/judges/, trained by recipes/embedded_judge.py from random weights
-Input:    (n, s, s, 3) of 0..255, RGB, the whole picture squashed to a square of 224 px; normalisation is inside
+Input:    (n, s, s, 3) of 0..255, RGB, the whole picture squashed to a square, 256 px for the one that ships;
+          normalisation is inside
 Output:   quality (n,) on the scale of the opinions 0..1, higher is better; spread (n,) > 0, grows with the
           expected error; attributes (n, 4) in 0..1, 1 = no visible fault, in the order of `core.types.ATTRIBUTES`
 

@@ -28,7 +28,7 @@ from mien.core.views import Box, ViewPreprocess
 from mien.runtime.model_file import field, open_session, read_card, read_network, usable_cores
 
 FOLDER = Path(__file__).parent / "judges"
-EMBEDDED: dict[str, str] = {"mien-judge": "mien-judge-3.onnx"}  # name -> file in FOLDER
+EMBEDDED: dict[str, str] = {"mien-judge": "mien-judge-4.onnx"}  # name -> file in FOLDER
 DEFAULT = "mien-judge"
 
 _OUTPUTS = ("quality", "spread", "attributes")  # all of them for squares, the first for views

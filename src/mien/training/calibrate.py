@@ -30,9 +30,23 @@ def interval_factor(error: npt.ArrayLike, spread: npt.ArrayLike, level: float = 
 
 
 def coverage(
-    error: npt.ArrayLike, spread: npt.ArrayLike, level: float = 0.9, *, splits: int = 200, seed: int = 0
+    error: npt.ArrayLike,
+    spread: npt.ArrayLike,
+    level: float = 0.9,
+    *,
+    levelled: bool = False,
+    splits: int = 200,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Coverage on pictures that the factor has not seen: calibrate on a random half, count on the other.
+
+    Args:
+        error: (n,) prediction - opinion, or its absolute value where it is not levelled.
+        spread: (n,) > 0, see `interval_factor`.
+        level: wanted coverage, 0..1.
+        levelled: the constant of the prediction comes from the half that calibrates, too: its mean error is taken off.
+        splits: random halves.
+        seed: of the halves.
 
     Returns:
         Mean and standard deviation over the splits, 0..1.
@@ -43,7 +57,8 @@ def coverage(
     for _ in range(splits):
         order = rng.permutation(len(e))
         fit, test = order[: len(e) // 2], order[len(e) // 2 :]
-        held.append(np.mean(e[test] <= interval_factor(e[fit], s[fit], level) * s[test]))
+        off = np.abs(e - e[fit].mean() if levelled else e)
+        held.append(np.mean(off[test] <= interval_factor(off[fit], s[fit], level) * s[test]))
     return float(np.mean(held)), float(np.std(held))
 
 

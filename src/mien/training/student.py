@@ -216,6 +216,19 @@ def refit_quality(net: JudgeNet, feed: Feed, teacher: Teacher, recipe: StudentRe
     return net
 
 
+def level(net: JudgeNet, pixels: npt.NDArray[np.uint8], opinion: npt.NDArray[np.floating[Any]]) -> None:
+    """Move the constant of the last layer so that the mean quality of pictures is that of their opinions; in place.
+
+    Args:
+        net: in evaluation mode.
+        pixels: (n, s, s, 3), of the size that ships; not trained on.
+        opinion: (n,).
+    """
+    off = float(np.mean(opinion - predict(net, pixels).quality.numpy()))
+    with torch.no_grad():
+        net.quality.bias.add_(off)
+
+
 def predict(net: JudgeNet, pixels: npt.NDArray[np.uint8], batch: int = 100) -> Judgement:
     """The network's judgement of (n, s, s, 3) uint8 views, float32, on the CPU."""
     device = net.quality.weight.device
