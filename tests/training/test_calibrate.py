@@ -42,6 +42,11 @@ def test_too_few_pictures_are_refused():
         interval_factor(np.ones(5), np.ones(5), 0.9)
 
 
+def test_signed_errors_are_refused():
+    with pytest.raises(ValueError, match="below 0"):
+        interval_factor(np.linspace(-1, 1, 40), np.ones(40), 0.9)
+
+
 def test_population_quantiles_rise_from_the_smallest_to_the_largest():
     quantiles = population_quantiles([0.3, 0.1, 0.9])
     assert (len(quantiles), quantiles[0], quantiles[50], quantiles[100]) == (101, 0.1, 0.3, 0.9)

@@ -20,8 +20,10 @@ def interval_factor(error: npt.ArrayLike, spread: npt.ArrayLike, level: float = 
         The ceil((n + 1) level)-th smallest ratio (Vovk et al., "Algorithmic learning in a random world", 2005).
 
     Raises:
-        ValueError: too few pictures for the level.
+        ValueError: too few pictures for the level, or an error below 0.
     """
+    if np.any(np.asarray(error) < 0):
+        raise ValueError("an error below 0: the interval is made of absolute errors")
     ratio = np.sort(np.asarray(error, np.float64) / np.asarray(spread, np.float64))
     rank = int(np.ceil((len(ratio) + 1) * level))
     if rank > len(ratio):
