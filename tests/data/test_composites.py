@@ -14,7 +14,7 @@ import face_sources
 from mien.core.errors import UsageError
 from mien.core.types import Face
 from mien.data import biq2021, composites, sfhq
-from mien.data.composites import ScenePlan, Seen, Sources, can_be_seen, scene, turned_box
+from mien.data.composites import ScenePlan, Seen, Sources, least_visible, scene, turned_box
 from mien.data.degradations import Degradation
 from mien.data.face_labels import shared_area
 from mien.data.sample import Sample
@@ -60,21 +60,115 @@ def test_the_parts_stay_apart_and_doubtful_photographs_stay_out(root: Path, sour
     assert len(sources.photographs) == 8 and sum(len(p.doubtful) for p in sources.photographs) == 4
 
 
-def test_photographs_of_one_person_can_give_faces_to_cut_out(root: Path, sources: Sources) -> None:
-    assert sources.alone == ()
-    given = composites.read(root, "train", alone_px=20)
-    assert {seen.sample.name for seen in given.alone} == {f"p{i}.jpg" for i in range(24) if i % 6 == 3}  # nobody else
-    for seen in given.alone:
+def test_doubtful_photographs_come_along_when_asked_for(root: Path, sources: Sources) -> None:
+    both = composites.read(root, "train", doubtful=True)
+    assert both.empty == sources.empty and set(both.photographs) >= set(sources.photographs)
+    table = root / "biq2021" / "faces.csv"
+    before = table.read_text()
+    try:
+        table.write_text(before.replace(",0.93,", ",0.74,"))  # nobody is sure any more
+        assert len(composites.read(root, "train", doubtful=True).photographs) == 8
+        with pytest.raises(UsageError, match="no photographs"):
+            composites.read(root, "train")
+    finally:
+        table.write_text(before)
+
+
+def test_photographs_can_give_faces_to_cut_out(root: Path, sources: Sources) -> None:
+    assert sources.cut_out == ()
+    given = composites.read(root, "train", cut_px=20)
+    assert {seen.sample.name for seen in given.cut_out} == {f"p{i}.jpg" for i in range(24) if i % 3 == 0}
+    for seen in given.cut_out:
         (face,), (w, h) = seen.faces, seen.sample.open().size
         assert face.box == pytest.approx((0.1 * w, 0.2 * h, 0.4 * w, 0.6 * h))
-    assert composites.read(root, "train", alone_px=60).alone == ()  # they are 30 px
+        assert [f.box for f in seen.doubtful] == [
+            pytest.approx((0.5 * w, 0.2 * h, 0.8 * w, 0.6 * h)) for _ in range(int(seen.sample.name[1:-4]) % 6 == 0)
+        ]
+    assert composites.read(root, "train", cut_px=60).cut_out == ()  # they are 30 px
+
+
+def test_faces_that_touch_others_or_the_edge_are_not_cut_out(root: Path, sources: Sources) -> None:
+    (seen,) = [s for s in sources.photographs if s.sample.name == "p3.jpg"]
+    face = seen.faces[0]
+    beside = replace(face, box=(0.35, 0.2, 0.65, 0.6))
+    beyond = replace(face, box=(-0.1, 0.2, 0.2, 0.6))
+    touched = [replace(seen, faces=faces, doubtful=doubtful) for faces, doubtful in [
+        ((face, beside), ()), ((face,), (beside,)), ((beyond,), ())
+    ]]  # fmt: skip
+    assert [len(list(composites._cut_out([s], 5, None))) for s in (seen, *touched)] == [1, 0, 0, 0]
+
+
+def test_another_face_is_never_cut_out_with_the_first() -> None:
+    box, other = (20.0, 20.0, 60.0, 70.0), (60.0, 20.0, 100.0, 70.0)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        mask = np.asarray(composites._mask((120, 100), box, rng, [other]))
+        assert mask[45, 40] > 200 and mask[45, 80] < 30
+
+
+def test_eyes_nose_and_mouth_of_somebody_else_lie_on_the_landmarks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composites, "_coloured_like", lambda picture, shown, mask: picture)
+    dots(FACE, COLOURS).save(tmp_path / "dots.png")
+    lender = Seen(Sample("dots", tmp_path / "dots.png"), (FACE,))
+    t, size = np.deg2rad(25), 0.6
+    turn = size * np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+    points = np.array(FACE.landmarks) @ turn.T + 30
+    low, high = points.min(0) - 20, points.max(0) + 20
+    target = Face((*low, *high), tuple(map(tuple, points)), 1.0)
+    grey = Image.new("RGB", (160, 160), (90, 90, 90))
+    orders = set()
+    for seed in range(12):
+        shown = composites._exchanged(grey, target, Sources((lender,), (), ()), np.random.default_rng(seed))
+        made = composites.Scene(
+            shown.resize((128, 128), box=(16, 16, 144, 144)), (target.moved((1, 1), (-16, -16)),), (), "composite"
+        )
+        orders |= {order for order in ORDERS if shows(made, order)}
+        pixels = np.asarray(shown).copy()
+        x1, y1, x2, y2 = (round(v) for v in target.box)
+        pixels[y1:y2, x1:x2] = 90
+        assert (pixels == 90).all(), "something changed outside of the box"
+    assert orders == set(ORDERS)
+
+
+def test_a_face_of_another_pose_is_not_lent(tmp_path: Path) -> None:
+    dots(FACE, COLOURS).save(tmp_path / "dots.png")
+    points = list(FACE.landmarks)
+    points[2] = (140, 100)  # the nose of a profile
+    lender = Seen(Sample("dots", tmp_path / "dots.png"), (replace(FACE, landmarks=tuple(points)),))
+    grey = Image.new("RGB", (200, 200), (90, 90, 90))
+    assert composites._exchanged(grey, FACE, Sources((lender,), (), ()), np.random.default_rng(0)) is grey
+
+
+def test_lent_faces_take_the_colours_of_the_place() -> None:
+    rng = np.random.default_rng(0)
+    lent = Image.fromarray(np.clip(rng.normal(200, 10, (40, 40, 3)), 0, 255).astype(np.uint8))
+    there = Image.fromarray(np.clip(rng.normal((60, 80, 100), 15, (40, 40, 3)), 0, 255).astype(np.uint8))
+    result = np.asarray(composites._coloured_like(lent, there, Image.new("L", (40, 40), 255)), np.float32)
+    assert np.allclose(result.mean((0, 1)), (60, 80, 100), atol=2) and np.allclose(result.std((0, 1)), 15, atol=2)
+
+
+@pytest.mark.parametrize("kind", ["composite", "photograph"])
+def test_exchange_changes_pixels_and_no_truth(
+    root: Path, kind: composites.Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = composites.read(root, "train", cut_px=20)
+    plan = replace(ONE, kinds=((kind, 1.0),), face_px=(40.0, 60.0), exchanged_share=1.0)
+    exchanged = [scene(given, plan, seed) for seed in range(8)]
+    real = composites._lent
+    monkeypatch.setattr(composites, "_lent", lambda picture, *rest: (real(picture, *rest), picture)[1])
+    as_they_were = [scene(given, plan, seed) for seed in range(8)]  # the same chance, but no face is lent
+    assert [(m.faces, m.ignored) for m in exchanged] == [(m.faces, m.ignored) for m in as_they_were]
+    pairs = zip(exchanged, as_they_were, strict=True)
+    assert sum(one.picture.tobytes() != other.picture.tobytes() for one, other in pairs) > 3
 
 
 def test_cut_out_faces_come_into_composites(dotted: Sources, tmp_path: Path) -> None:
     dots(FACE, [(255, 0, 0)] * len(COLOURS)).save(tmp_path / "red.png")
     red = Seen(Sample("red", tmp_path / "red.png"), (FACE,))
     first, second = replace(dotted, portraits=2 * dotted.portraits), replace(dotted, portraits=(red, red))
-    both = replace(dotted, alone=(red,))
+    both = replace(dotted, cut_out=(red,))
     pictures = [[scene(s, ONE, seed).picture.tobytes() for seed in range(12)] for s in (first, second, both)]
     assert sum(a == c for a, _, c in zip(*pictures, strict=True)) > 2
     assert sum(b == c for _, b, c in zip(*pictures, strict=True)) > 2
@@ -216,11 +310,10 @@ def test_a_photograph_keeps_sure_faces_and_ignores_doubtful_ones(sources: Source
 
 
 def test_what_nobody_could_see_is_ignored(sources: Sources) -> None:
-    assert can_be_seen(40, (), 320)
-    assert can_be_seen(60, (Degradation("motion", 1.0),), 320) and not can_be_seen(
-        50, (Degradation("motion", 1.0),), 320
-    )
-    assert not can_be_seen(14, (Degradation("color_cast", 1.0), Degradation("noise", 0.9)), 320)
+    assert least_visible((), 320) == 0
+    assert least_visible((Degradation("motion", 1.0),), 320) == pytest.approx(51.2)
+    assert least_visible((Degradation("color_cast", 1.0), Degradation("noise", 0.9)), 320) == 16
+    assert least_visible((Degradation("noise", 0.9), Degradation("downscale", 1.0)), 320) == 48  # the worst of all
     plan = replace(ONE, face_px=(20.0, 24.0), degraded_share=1.0, degradations=("downscale",), strength=(0.9, 1.0))
     made = scene(sources, plan, 0)
     assert made.faces == () and len(made.ignored) == 1

@@ -17,9 +17,22 @@ torch = pytest.importorskip("torch")
 from mien.core.errors import UsageError  # noqa: E402
 from mien.data import composites  # noqa: E402
 from mien.data.composites import ScenePlan  # noqa: E402
+from mien.data.degradations import Degradation  # noqa: E402
+from mien.faces.find import Finder, decode  # noqa: E402
 from mien.models.finder_net import Answers  # noqa: E402
 from mien.training import finder, scenes  # noqa: E402
-from mien.training.finder import Batch, FinderRecipe, Windows, assign, grid, on_ignored, window  # noqa: E402
+from mien.training.finder import (  # noqa: E402
+    Batch,
+    FinderRecipe,
+    Lesson,
+    Windows,
+    assign,
+    grid,
+    on_ignored,
+    shot,
+    taught,
+    window,
+)
 from mien.training.scenes import Scenes  # noqa: E402
 
 SMALL = Windows(px=64, batch=3)
@@ -30,8 +43,11 @@ RECIPE = FinderRecipe(epochs=2, windows=(SMALL,))
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Scenes:
     folder = tmp_path_factory.mktemp("data")
     sources = composites.read(face_sources.write(folder), "train")
-    plan = ScenePlan(size_px=80, face_px=(20.0, 50.0), degraded_share=0.3, strength=(0.1, 0.4))
+    plan = ScenePlan(size_px=80, face_px=(20.0, 50.0), degraded_share=0.0)
     return scenes.build(sources, plan, 12, 5, folder / "scenes", workers=1)
+
+
+THROUGH = ScenePlan(degraded_share=0.5, strength=(0.1, 0.4))
 
 
 def guesses(seed: int, n: int, side: int) -> Answers:
@@ -159,19 +175,153 @@ def test_a_window_carries_pixels_and_truth_alike() -> None:
     windows = replace(SMALL, whole_share=0.3)
     kept = 0
     for seed in range(40):
-        view, (boxes, landmarks, ignored) = window(pixels, marks, windows, np.random.default_rng(seed), light=0.0)
+        view, (boxes, landmarks, ignored) = window(pixels, marks, windows, np.random.default_rng(seed))
         assert view.shape == (64, 64, 3) and view.dtype == np.uint8
         for box, five, passed in zip(boxes, landmarks, ignored, strict=True):
             inside = np.clip(box, 0, 64)
             part = (inside[2:] - inside[:2]).prod() / (box[2:] - box[:2]).prod()
             assert passed == (part < 0.6)
             kept += not passed
+            middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+            assert (np.square((five - middle) / half).sum(1) < 1).all()  # turned and stretched like its landmarks
             for x, y in five:
                 if 2 <= x < 62 and 2 <= y < 62:
                     row, column = round(float(y)), round(float(x))
                     assert view[row - 1 : row + 1, column - 1 : column + 1].mean() > 90
             assert five[0, 0] < five[1, 0] and five[3, 0] < five[4, 0]  # mirrored, the right eye is on the left again
     assert kept >= 10
+
+
+def test_a_window_as_the_scene_is_changes_no_pixel() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    marks = np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, bool)
+    for seed in range(6):
+        view, _ = window(pixels, marks, replace(SMALL, whole_share=1.0), np.random.default_rng(seed))
+        there = [
+            np.array_equal(pixels[y : y + 64, x : x + 64][:, ::order], view)
+            for y in range(33)
+            for x in range(33)
+            for order in (1, -1)
+        ]
+        assert sum(there) == 1
+
+
+def test_a_shot_changes_light_and_nothing_else_where_nothing_is_degraded() -> None:
+    view = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    same = shot(view, (), replace(RECIPE, light=0.0, grey_share=0.0), np.random.default_rng(0))
+    assert np.array_equal(same, view)
+    grey = shot(view, (), replace(RECIPE, grey_share=1.0), np.random.default_rng(0))
+    assert (grey == grey[..., :1]).all()
+    lit = shot(view, (), replace(RECIPE, light=0.3, grey_share=0.0), np.random.default_rng(1))
+    for c in range(3):  # a monotone curve for each channel
+        before, after = view[..., c].ravel(), lit[..., c].ravel().astype(int)
+        assert (np.diff(after[np.argsort(before, kind="stable")]) >= 0).all() and (after != before).any()
+    through = shot(view, (Degradation("blur", 1.0),), replace(RECIPE, light=0.0), np.random.default_rng(0))
+    assert np.abs(np.diff(through.astype(int), axis=1)).mean() < np.abs(np.diff(view.astype(int), axis=1)).mean()
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Finder:
+    return Finder.load(threads=1)
+
+
+def test_a_teacher_is_read_as_a_finder_is(teacher: Finder) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    told = taught(teacher.answers, pixels)
+    for i in range(2):
+        expected = decode(teacher.answers(pixels[i]), 96, 0.0)
+        confidence = (told.cls[i] * told.obj[i]).sqrt().numpy()
+        assert np.allclose(confidence, expected.confidence, atol=1e-6)
+        assert np.allclose(told.boxes[i].numpy(), expected.boxes, atol=1e-3)
+        assert np.allclose(told.landmarks[i].numpy(), expected.landmarks, atol=1e-3)
+
+
+def lesson(at: int, obj: float, box: torch.Tensor, *, counts: bool = True) -> Lesson:
+    """A teacher that sees something at one place of 64 px, and nothing elsewhere."""
+    a = len(grid(64, 64)[0])
+    seen = torch.zeros((1, a))
+    seen[0, at] = obj
+    answers = Answers(torch.full((1, a), 0.6), seen, box.expand(1, a, 4), torch.full((1, a, 5, 2), 30.0))
+    is_counted = torch.ones((1, a), dtype=torch.bool)
+    is_counted[0, at] = counts
+    return Lesson(answers, is_counted)
+
+
+def test_what_the_teacher_sees_is_learned_where_no_face_is_known() -> None:
+    pixels, no = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[False]])
+    answers, box = guesses(0, 1, 64), torch.tensor([20.0, 16, 44, 48])
+    nobody = Batch(pixels, torch.ones((1, 1, 4)), torch.zeros((1, 1, 5, 2)), no, no)
+
+    def cost(told: Lesson | None, guess: Answers = answers) -> dict[str, float]:
+        values = finder.losses(guess, nobody._replace(lesson=told), RECIPE, 0)
+        return {name: float(value) for name, value in values.items()}
+
+    alone, unsure, sure, unseen = (
+        cost(told) for told in (None, lesson(7, 0.2, box), lesson(7, 0.8, box), lesson(7, 0.8, box, counts=False))
+    )
+    logit = float(answers.obj[0, 7])
+    assert alone["obj"] - unsure["obj"] == pytest.approx(0.2 * logit, abs=1e-4)  # binary cross-entropy with that target
+    assert unsure["box"] == unsure["cls"] == unsure["landmarks"] == 0  # too little to learn a box from
+    assert all(sure[name] > 0 for name in ("box", "cls", "landmarks"))
+    silent = answers._replace(obj=answers.obj.index_fill(1, torch.tensor([7]), 50.0))
+    assert unseen == pytest.approx(cost(lesson(7, 0.8, box, counts=False), silent), abs=1e-4)
+    same = Answers(answers.cls, answers.obj, box.expand_as(answers.boxes), torch.full_like(answers.landmarks, 30.0))
+    right = cost(lesson(7, 0.8, box), same)
+    assert right["box"] == right["landmarks"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_known_face_comes_before_the_teacher() -> None:
+    boxes, points = torch.tensor([[[20.0, 16, 44, 48]]]), torch.rand((1, 1, 5, 2)) * 30
+    pixels, yes = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[True]])
+    answers = guesses(0, 1, 64)
+    batch = Batch(pixels, boxes, points, yes, ~yes)
+    owner = assign(answers, boxes, yes, *grid(64, 64))
+    (at,) = torch.nonzero(owner[0] >= 0)[:1, 0].tolist()
+    plain = finder.losses(answers, batch, RECIPE, 0)
+    doubted = finder.losses(answers, batch._replace(lesson=lesson(at, 0.5, boxes[0, 0] + 9)), RECIPE, 0)
+    assert all(torch.equal(plain[name], doubted[name]) for name in plain)
+
+
+def test_what_a_degradation_hides_is_neither_a_face_nor_learned_from_the_teacher() -> None:
+    """A face of 8 px and one of 40, through a blur behind which 10 px are the least; the teacher sees both."""
+    boxes = np.array([[4, 4, 12, 12], [20, 20, 60, 60]], np.float32)
+    pixels = np.zeros((1, 64, 64, 3), np.uint8)
+    points = np.repeat(boxes[:, None, :2], 5, 1) + 3
+    one = Scenes(pixels, np.array([0, 2]), boxes, points, np.zeros(2, bool))
+    place, stride = (v.numpy() for v in grid(64, 64))
+    at = [int(np.abs(place - (b[:2] + b[2:]) / 2).sum(1).argmin()) for b in boxes]
+
+    def look(view: np.ndarray) -> dict[str, np.ndarray]:
+        told = {f"{name}_{s}": np.zeros((1, (64 // s) ** 2, k), np.float32)
+                for name, k in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)) for s in (8, 16, 32)}  # fmt: skip
+        for a, side in zip(at, (8, 40), strict=True):
+            assert stride[a] == 8  # the first ones
+            told["obj_8"][0, a] = 0.9
+            told["bbox_8"][0, a, 2:] = np.log(side / 8)
+        return told
+
+    whole = replace(SMALL, whole_share=1.0)
+    through = replace(THROUGH, degraded_share=1.0, degradations=("blur",), most_degradations=1, strength=(1.0, 1.0))
+    clear, blurred = (
+        finder._read(one, RECIPE, plan, look, finder._Job(np.array([0]), whole, (1, 2))) for plan in (None, through)
+    )
+    assert clear.is_face.tolist() == [[True, True]] and not clear.is_ignored.any()
+    assert blurred.is_face.tolist() == [[False, True]] and blurred.is_ignored.tolist() == [[True, False]]
+    assert clear.lesson is not None and clear.lesson.counts.all()
+    assert blurred.lesson is not None
+    assert torch.nonzero(~blurred.lesson.counts[0]).flatten().tolist() == [at[0]]
+
+
+def test_in_a_region_to_ignore_the_teacher_is_the_target() -> None:
+    pixels, no = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[False]])
+    answers, box = guesses(0, 1, 64), torch.tensor([0.0, 0, 64, 64])
+    region = Batch(pixels, box[None, None], torch.zeros((1, 1, 5, 2)), no, ~no)
+    assert float(finder.losses(answers, region, RECIPE, 0)["obj"]) == 0  # all of it
+    told = region._replace(lesson=lesson(7, 0.2, box))
+    target = torch.zeros_like(answers.obj)
+    target[0, 7] = 0.2
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(answers.obj, target, reduction="sum")
+    assert float(finder.losses(answers, told, RECIPE, 0)["obj"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_an_epoch_sees_each_scene_once_in_batches_of_each_size() -> None:
@@ -187,10 +337,11 @@ class KilledError(Exception):
     pass
 
 
-def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, teacher: Finder, tmp_path: Path) -> None:
     def train(work: Path, recipe: FinderRecipe, tell=lambda line: None) -> dict[str, torch.Tensor]:
         work.mkdir(exist_ok=True)
-        net = finder.fit(drawn, recipe, work, "key", validate=lambda net: {"seen": 1.0}, tell=tell)
+        looks = {"through": THROUGH, "teacher": teacher.answers}
+        net = finder.fit(drawn, recipe, work, "key", validate=lambda net: {"seen": 1.0}, tell=tell, **looks)
         return net.state_dict()
 
     whole = train(tmp_path / "whole", RECIPE)
@@ -219,7 +370,8 @@ def test_the_checkpoint_of_another_run_is_refused(drawn: Scenes, tmp_path: Path)
 
 
 def test_it_learns(drawn: Scenes, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, epochs=16, learning_rate=5e-3, light=0.0)
+    still = replace(SMALL, whole_share=1.0)
+    recipe = replace(RECIPE, epochs=24, learning_rate=5e-3, light=0.0, grey_share=0.0, windows=(still,))
     finder.fit(drawn, recipe, tmp_path, "key", validate=lambda net: {}, tell=lambda line: None)
     lines = [json.loads(line) for line in (tmp_path / "finder.jsonl").read_text().splitlines()]
     assert lines[-1]["loss_obj"] < 0.7 * lines[0]["loss_obj"]

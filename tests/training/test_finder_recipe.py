@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +15,7 @@ import scripts
 
 pytest.importorskip("torch")
 
-from mien.faces.find import Finder
+from mien.faces.find import EMBEDDED, FOLDER, Finder
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +25,28 @@ def recipe() -> ModuleType:
 
 def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_path: Path) -> None:
     root = face_sources.write(tmp_path / "data")
-    card = recipe.run(recipe.QUICK, root, None, tmp_path / "work", tmp_path / "out")
+    teacher = FOLDER / EMBEDDED
+    card = recipe.run(recipe.QUICK, root, teacher, tmp_path / "work", tmp_path / "out")
     facts = json.loads(card.read_text())
     assert facts["training"]["start"] == "random weights"
     assert facts["training"]["scenes"]["count"] == recipe.QUICK.scenes
     assert facts["metrics"]["clean"].keys() >= {"recall", "average_precision", "false_faces", "pictures"}
     assert facts["known_failures"] and "YuNet" in facts["training"]["data"][0]["faces"]
-    log = card.with_name("mien-finder-1.log.jsonl").read_text().splitlines()
+    log = card.with_name("mien-finder-2.log.jsonl").read_text().splitlines()
     assert len(log) == facts["training"]["epochs_logged"] == recipe.QUICK.training.epochs
     assert "average_precision" in json.loads(log[-1])
+    assert teacher.name in facts["training"]["teacher"]
     finder = Finder.load(card.with_suffix(".onnx"))
-    assert finder.model_id == "mien-finder@1"
+    assert finder.model_id == "mien-finder@2"
     assert (finder.size_px, finder.confidence) == (640, facts["find"]["confidence"])
     assert isinstance(finder.find(Image.new("RGB", (50, 70))), list)
 
-    again = recipe.run(recipe.QUICK, root, None, tmp_path / "work", tmp_path / "out")
+    again = recipe.run(recipe.QUICK, root, teacher, tmp_path / "work", tmp_path / "out")
     assert json.loads(again.read_text())["sha256"] == facts["sha256"]  # nothing is left to learn
+
+
+def test_without_a_teacher_the_tables_are_learned_from(recipe: ModuleType, tmp_path: Path) -> None:
+    root = face_sources.write(tmp_path / "data")
+    short = replace(recipe.QUICK, training=replace(recipe.QUICK.training, epochs=1))
+    facts = json.loads(recipe.run(short, root, None, tmp_path / "work", tmp_path / "out").read_text())
+    assert facts["training"]["teacher"] is None and facts["training"]["portraits_labelled"] == "by their table"

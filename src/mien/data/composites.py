@@ -1,12 +1,13 @@
 """Scenes with known faces: portraits pasted into photographs without people, seen through degradations.
 
 Three kinds of scene, each deterministic for its seed:
-    composite      a photograph without people; synthetic faces in it, of many sizes, turned, covered, several at once
+    composite      a photograph without people; faces in it, of many sizes, turned, covered, several at once
     photograph     a photograph with people, whose faces a finder has seen
     empty          a photograph without people, and nothing in it
 Faces are cut out along a soft ellipse around the head, with shoulders or with all of their square tile; pieces of other
 photographs are pasted along the same edges, so that an edge is no sign of a face. Boxes are those of the head's ellipse
-after turning it. What nobody could see any more (a face of 14 px through a motion of 20) is no face but ignored.
+after turning it. Eyes, nose and mouth may be somebody else's (`exchanged_share`): more different faces than people.
+What nobody could see any more (a face of 14 px through a motion of 20) is no face but ignored.
 
     sources = composites.read(root, "train")
     scene = composites.scene(sources, ScenePlan(), seed=(20261125, 17))
@@ -37,6 +38,7 @@ Generator = np.random.Generator
 SURE = 0.85  #: of the finder that labelled the photographs; by eye 35 of 36 are right above it
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 _LARGEST = 1.6  #: a portrait is not enlarged beyond that
+_MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Seen:
 
     sample: Sample
     faces: tuple[Face, ...]  #: in pixels of a portrait; in parts of width and height of a photograph
-    doubtful: tuple[Face, ...] = ()  #: may be faces
+    doubtful: tuple[Face, ...] = ()  #: may be faces; in a portrait all that is not to be cut out with its face
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Sources:
     portraits: tuple[Seen, ...]  #: one synthetic face each
     photographs: tuple[Seen, ...]  #: people in them
     empty: tuple[Sample, ...]  #: nobody in them
-    alone: tuple[Seen, ...] = ()  #: photographs of one person, as `Seen` portraits: their faces are cut out, too
+    cut_out: tuple[Seen, ...] = ()  #: faces in photographs, as `Seen` portraits: they are cut out, too
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class ScenePlan:
     leaning_deg: float = 20.0  #: most faces lean up to so much
     turned_share: float = 0.15  #: the others are turned by `turned_deg`
     turned_deg: tuple[float, float] = (20.0, 90.0)
+    exchanged_share: float = 0.0  #: of the faces of 16 px and more; not where no other face fits, see `_exchanged`
     covered_share: float = 0.2
     covered_part: tuple[float, float] = (0.3, 0.55)  #: of the box, from one side
     pieces: int = 2  #: of other photographs at most, pasted like faces
@@ -96,7 +99,8 @@ def read(
     split: str,
     relabel: Callable[[Image.Image, Face], Face] | None = None,
     *,
-    alone_px: float | None = None,
+    cut_px: float | None = None,
+    doubtful: bool = False,
 ) -> Sources:
     """The pictures of one part of BIQ2021 and SFHQ.
 
@@ -104,10 +108,11 @@ def read(
         root: folder that holds biq2021/ and sfhq/.
         split: "train" or "val".
         relabel: a better label for the face of a portrait, see `mien.data.face_labels.consensus`; None: the table's.
-        alone_px: photographs in which one face of that size was seen alone give faces to cut out, too; None: not so.
+        cut_px: faces in photographs of that size and more, apart from others, are cut out, too; None: not so.
+        doubtful: photographs in which the finder saw only something doubtful are among the `photographs`.
 
     Returns:
-        Pictures in the order of the tables. Photographs in which the finder saw only something doubtful are left out.
+        Pictures in the order of the tables.
 
     Raises:
         UsageError: a data set or a table is absent, or one of the three kinds has no picture.
@@ -121,7 +126,7 @@ def read(
         sure = tuple(face for face in faces if face.confidence >= SURE)
         if not faces:
             empty.append(sample)
-        elif sure:
+        elif sure or doubtful:
             photographs.append(Seen(sample, sure, tuple(face for face in faces if face.confidence < SURE)))
     known = sfhq.faces(root / "sfhq")
     portraits = [
@@ -129,24 +134,29 @@ def read(
         for s in sfhq.read(root / "sfhq")
         if s.split == split
     ]
-    alone = () if alone_px is None else tuple(_alone(photographs, alone_px, relabel))
-    sources = Sources(tuple(portraits), tuple(photographs), tuple(empty), alone)
+    cut_out = () if cut_px is None else tuple(_cut_out(photographs, cut_px, relabel))
+    sources = Sources(tuple(portraits), tuple(photographs), tuple(empty), cut_out)
     if lacking := [name for name in ("portraits", "photographs", "empty") if not getattr(sources, name)]:
         raise UsageError(f"{root} has no {' and no '.join(lacking)} in its {split} part; scenes need all three")
     return sources
 
 
-def _alone(
+def _cut_out(
     photographs: Sequence[Seen], least_px: float, relabel: Callable[[Image.Image, Face], Face] | None
 ) -> Iterator[Seen]:
-    """Photographs of one person as portraits: the face in pixels."""
+    """The faces of photographs that nothing else touches, each as a portrait: faces in pixels."""
     for seen in photographs:
-        if len(seen.faces) != 1 or seen.doubtful:
+        if not seen.faces:
             continue
         picture = seen.sample.open()
-        face = seen.faces[0].moved(picture.size)
-        if _size(face.box) >= least_px:
-            yield Seen(seen.sample, (face if relabel is None else relabel(picture, face),))
+        sure, doubtful = ([face.moved(picture.size) for face in faces] for faces in (seen.faces, seen.doubtful))
+        for face in sure:
+            others = tuple(other for other in (*sure, *doubtful) if other is not face)
+            x1, y1, x2, y2 = face.box
+            whole = x1 >= 0 and y1 >= 0 and x2 <= picture.width and y2 <= picture.height
+            apart = not any(shared_area(face.box, other.box) for other in others)
+            if whole and apart and _size(face.box) >= least_px:
+                yield Seen(seen.sample, (face if relabel is None else relabel(picture, face),), others)
 
 
 def scene(sources: Sources, plan: ScenePlan, seed: int | Sequence[int]) -> Scene:
@@ -161,7 +171,7 @@ def scene(sources: Sources, plan: ScenePlan, seed: int | Sequence[int]) -> Scene
     names, shares = zip(*plan.kinds, strict=True)
     kind = names[int(rng.choice(len(names), p=np.array(shares) / sum(shares)))]
     if kind == "photograph":
-        made = _photograph(_pick(sources.photographs, rng), plan, rng)
+        made = _photograph(_pick(sources.photographs, rng), sources, plan, rng)
     else:
         made = Scene(_window(_pick(sources.empty, rng).open(), plan.size_px, rng)[0], (), (), kind)
         for _ in range(int(rng.integers(plan.pieces + 1))):
@@ -186,33 +196,44 @@ def turned_box(box: Box, angle_deg: float) -> Box:
     return x - w, y - h, x + w, y + h
 
 
-def can_be_seen(face_px: float, steps: Sequence[Degradation], scene_px: float) -> bool:
-    """Whether a face of that size is still one behind the degradations.
+def least_visible(steps: Sequence[Degradation], scene_px: float) -> float:
+    """Pixels (square root of the area) of the smallest face that is still one behind the degradations; 0 for none.
 
     Limits chosen by eye: a motion of half the face, a Gaussian of an eighth, six pixels after downscaling, two blocks
     of strong compression, 16 px in strong noise, 24 px in little light.
     """
+    least = 0.0
     for step in steps:
-        lost = {
-            "motion": 0.08 * scene_px * step.strength > 0.5 * face_px,
-            "blur": 0.02 * scene_px * step.strength**1.3 > 0.125 * face_px,
-            "downscale": face_px / (1 + 7 * step.strength) < 6,
-            "jpeg": step.strength > 0.6 and face_px < 16,
-            "webp": step.strength > 0.6 and face_px < 16,
-            "noise": step.strength > 0.5 and face_px < 16,
-            "low_light": step.strength > 0.5 and face_px < 24,
+        limit = {
+            "motion": 0.16 * scene_px * step.strength,
+            "blur": 0.16 * scene_px * step.strength**1.3,
+            "downscale": 6 * (1 + 7 * step.strength),
+            "jpeg": 16.0 if step.strength > 0.6 else 0.0,
+            "webp": 16.0 if step.strength > 0.6 else 0.0,
+            "noise": 16.0 if step.strength > 0.5 else 0.0,
+            "low_light": 24.0 if step.strength > 0.5 else 0.0,
         }
-        if lost.get(step.kind, False):
-            return False
-    return True
+        least = max(least, limit.get(step.kind, 0.0))
+    return least
+
+
+def random_steps(plan: ScenePlan, rng: Generator) -> tuple[Degradation, ...]:
+    """What a scene of this plan is seen through; nothing for the part that stays as it is."""
+    if rng.random() >= plan.degraded_share:
+        return ()
+    low, high = plan.strength
+    return random_chain(rng, kinds=plan.degradations, most=plan.most_degradations, weakest=low, strongest=high)
 
 
 # ---- photographs ----------------------------------------------------------------------------------------------------
 
 
-def _photograph(seen: Seen, plan: ScenePlan, rng: Generator) -> Scene:
+def _photograph(seen: Seen, sources: Sources, plan: ScenePlan, rng: Generator) -> Scene:
     """A window of a photograph with people."""
     picture = seen.sample.open()
+    for face in seen.faces:
+        if _is_exchanged(plan, rng):
+            picture = _exchanged(picture, face.moved(picture.size), sources, rng)
     window, box = _window(picture, plan.size_px, rng)
     (w, h), side = picture.size, box[2] - box[0]
     scale = w * (plan.size_px / side), h * (plan.size_px / side)
@@ -251,7 +272,7 @@ class _Cut:
 
 def _with_face(made: Scene, sources: Sources, plan: ScenePlan, rng: Generator) -> Scene:
     """One more face, where there is room for it."""
-    cut = _cut(_pick((*sources.portraits, *sources.alone), rng), plan, rng)
+    cut = _cut(_pick((*sources.portraits, *sources.cut_out), rng), sources, plan, rng)
     turned = rng.random() < plan.turned_share
     angle = rng.uniform(*plan.turned_deg) if turned else rng.uniform(0, plan.leaning_deg)
     angle *= rng.choice([-1.0, 1.0])
@@ -286,11 +307,14 @@ def _hidden(made: Scene, mask: Image.Image) -> Scene:
     return replace(made, faces=tuple(faces), ignored=tuple(ignored))
 
 
-def _cut(seen: Seen, plan: ScenePlan, rng: Generator) -> _Cut:
+def _cut(seen: Seen, sources: Sources, plan: ScenePlan, rng: Generator) -> _Cut:
     """A portrait at a random size, perhaps mirrored, with other light, behind its mask."""
-    picture, (face,) = seen.sample.open(), seen.faces
+    picture, (face,), others = seen.sample.open(), seen.faces, seen.doubtful
+    if _is_exchanged(plan, rng):
+        picture = _exchanged(picture, face, sources, rng)
     if rng.random() < 0.5:
         picture, face = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), mirrored(face, picture.width)
+        others = tuple(mirrored(other, picture.width) for other in others)
     low, high = plan.face_px
     wanted = np.exp(rng.uniform(np.log(low), np.log(high)))
     factor = min(float(wanted) / _size(face.box), _LARGEST)
@@ -301,7 +325,66 @@ def _cut(seen: Seen, plan: ScenePlan, rng: Generator) -> _Cut:
     scale = width / picture.width, height / picture.height
     picture = picture.resize((width, height), _FILTERS[rng.integers(len(_FILTERS))], reducing_gap=3.0)
     face = face.moved(scale)
-    return _Cut(_relit(picture, rng), _mask(picture.size, face.box, rng), face)
+    mask = _mask(picture.size, face.box, rng, [other.moved(scale).box for other in others])
+    return _Cut(_relit(picture, rng), mask, face)
+
+
+def _is_exchanged(plan: ScenePlan, rng: Generator) -> bool:
+    return plan.exchanged_share > 0 and rng.random() < plan.exchanged_share
+
+
+def _exchanged(picture: Image.Image, face: Face, sources: Sources, rng: Generator) -> Image.Image:
+    """Eyes, nose and mouth of somebody else, or a mixture of both, where those of the face were.
+
+    The other face comes through the affinity, perhaps with a mirror, that puts its landmarks on those of this one; of a
+    few candidates the first is taken whose landmarks fit, so a profile gets no frontal face. Its colours are drawn to
+    those that were there.
+    """
+    here, size = np.array(face.landmarks), _size(face.box)
+    if size < 16:
+        return picture
+    for _ in range(4):
+        other: Seen = _pick((*sources.portraits, *sources.cut_out), rng)
+        (lent,) = other.faces
+        there = np.array(lent.landmarks)[_MIRROR if rng.random() < 0.5 else [0, 1, 2, 3, 4]]
+        back = np.linalg.lstsq(np.column_stack([here, np.ones(5)]), there, rcond=None)[0]  # from here to the lender
+        misfit = float(np.sqrt(np.square(np.column_stack([here, np.ones(5)]) @ back - there).sum(1).mean()))
+        if misfit < 0.06 * _size(lent.box) and size < 2.5 * _size(lent.box):
+            return _lent(picture, face, other.sample.open(), back, size / _size(lent.box), rng)
+    return picture
+
+
+def _lent(
+    picture: Image.Image, face: Face, lender: Image.Image, back: npt.NDArray[Any], scale: float, rng: Generator
+) -> Image.Image:
+    """The inside of the face from the lender, whose pixels (x, y, 1) @ `back` names; `scale` is that of the sizes."""
+    x1, y1, x2, y2 = (round(v) for v in face.box)
+    w, h = x2 - x1, y2 - y1
+    if scale < 1:  # so that the affinity skips no pixels
+        shrunk = lender.resize([max(1, round(side * scale)) for side in lender.size], reducing_gap=3.0)
+        back, lender = back * (np.array(shrunk.size) / lender.size), shrunk
+    from_box = np.vstack([back[:2], np.array([x1, y1, 1.0]) @ back])
+    warped = lender.transform((w, h), Image.Transform.AFFINE, from_box.T.ravel().tolist(), Image.Resampling.BICUBIC)
+    mask = Image.new("L", (w, h))
+    x, y = np.array(face.landmarks).mean(0) - (x1, y1)
+    wide, high = rng.uniform(0.4, 0.55, 2)
+    ImageDraw.Draw(mask).ellipse(_around(float(x), float(y), wide * w, high * h), fill=round(rng.uniform(120, 256)))
+    mask = _soft_edge(mask, rng.uniform(0.03, 0.08) * w)
+    shown = picture.crop((x1, y1, x2, y2))
+    result = picture.copy()
+    result.paste(_coloured_like(warped, shown, mask), (x1, y1), mask)
+    return result
+
+
+def _coloured_like(picture: Image.Image, shown: Image.Image, mask: Image.Image) -> Image.Image:
+    """With the mean and the contrast that is shown behind the mask, for each channel."""
+    inside = np.asarray(mask) > 64
+    if not inside.any():
+        return picture
+    mine, wanted = (np.asarray(p, np.float32) for p in (picture, shown))
+    (mean, spread), (to_mean, to_spread) = ((p[inside].mean(0), p[inside].std(0)) for p in (mine, wanted))
+    gain = np.clip(to_spread / np.maximum(spread, 1), 0.5, 2)
+    return Image.fromarray(np.clip((mine - mean) * gain + to_mean + 0.5, 0, 255).astype(np.uint8))
 
 
 def _relit(picture: Image.Image, rng: Generator) -> Image.Image:
@@ -313,11 +396,11 @@ def _relit(picture: Image.Image, rng: Generator) -> Image.Image:
     return picture.convert("L").convert("RGB") if rng.random() < 0.08 else picture
 
 
-def _mask(size: tuple[int, int], box: Box, rng: Generator) -> Image.Image:
-    """Soft, and black along the edges of the tile: head, head and shoulders, or the whole tile."""
+def _mask(size: tuple[int, int], box: Box, rng: Generator, others: Sequence[Box] = ()) -> Image.Image:
+    """Soft, and black along the edges: head, head and shoulders, or the whole picture; never another face."""
     shape = rng.choice(["head", "bust", "tile"], p=[0.45, 0.35, 0.2])
     x, y, w, h = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]
-    if shape == "tile":
+    if shape == "tile" and not others:
         mask = Image.new("L", size, 255)
         return mask if rng.random() < 0.5 else _soft_edge(mask, 0.06 * w)
     mask = Image.new("L", size, 0)
@@ -326,6 +409,8 @@ def _mask(size: tuple[int, int], box: Box, rng: Generator) -> Image.Image:
     draw.ellipse(_around(x, y - 0.08 * h, wide * w / 2, high * h / 2), fill=255)
     if shape == "bust":
         draw.ellipse(_around(x, y + 1.7 * h, rng.uniform(1.0, 2.0) * w, 1.15 * h), fill=255)
+    for x1, y1, x2, y2 in others:
+        draw.ellipse(_around((x1 + x2) / 2, (y1 + y2) / 2, 0.7 * (x2 - x1), 0.7 * (y2 - y1)), fill=0)
     return _soft_edge(mask, rng.uniform(0.01, 0.08) * w)
 
 
@@ -429,12 +514,12 @@ def _front(
 
 def _degraded(made: Scene, plan: ScenePlan, rng: Generator) -> Scene:
     """Through a random chain; faces that nobody can see any more become regions to ignore."""
-    if rng.random() >= plan.degraded_share:
+    steps = random_steps(plan, rng)
+    if not steps:
         return made
-    low, high = plan.strength
-    steps = random_chain(rng, kinds=plan.degradations, most=plan.most_degradations, weakest=low, strongest=high)
     picture = degrade(made.picture, steps, seed=int(rng.integers(2**32)))
-    visible = [can_be_seen(_size(face.box), steps, plan.size_px) for face in made.faces]
+    least = least_visible(steps, plan.size_px)
+    visible = [_size(face.box) >= least for face in made.faces]
     faces = tuple(face for face, seen in zip(made.faces, visible, strict=True) if seen)
     lost = tuple(face.box for face, seen in zip(made.faces, visible, strict=True) if not seen)
     return replace(made, picture=picture, faces=faces, ignored=(*made.ignored, *lost))

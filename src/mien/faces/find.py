@@ -138,12 +138,18 @@ class Finder:
         """
         image = _image(picture)
         pixels, scale = fit(image, self.size_px)
-        outputs = self._session.run(None, {self._input: self._fed(pixels)})
-        names = [output.name for output in self._session.get_outputs()]
-        answers = dict(zip(names, outputs, strict=True))
-        found = decode(answers, pixels.shape[1], self.confidence)
+        found = decode(self.answers(pixels), pixels.shape[1], self.confidence)
         found = found[nms(found.boxes, found.confidence, self.nms_iou)]
         return _faces(found, scale, image.size)
+
+    def answers(self, pixels: Pixels) -> dict[str, Floats]:
+        """What the network says, by the name of the output; see the head of this file.
+
+        Args:
+            pixels: (h, w, 3) uint8 RGB, both sides multiples of 32.
+        """
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(None, {self._input: self._fed(pixels)}), strict=True))
 
     def _fed(self, pixels: Pixels) -> npt.NDArray[Any]:
         """(1, ...) as the network reads it."""

@@ -5,19 +5,25 @@ L = [ box_weight  sum_a EIoU  +  sum_a BCE(cls, IoU)  +  sum over all places BCE
       + weight  sum_a smooth L1 of the landmarks in parts of the face ] / number of a
 The weight of the landmarks is small at first, `first_weight`, and `landmark_weight` later: a network that begins with
 the large one finds faces later, and one that keeps the small one never learns to tell a profile from a frontal face.
-Places on regions to ignore have no part in obj. What a batch sees are windows of the scenes: moved, scaled, mirrored,
-in other light.
+Places on regions to ignore have no part in obj, as long as there is no teacher. What a batch sees are windows of the
+scenes: moved, scaled, stretched, tilted, mirrored, in other light, through other degradations each time.
+
+A teacher may look at every window before it is relit and degraded ("function matching": Beyer et al., "Knowledge
+distillation: a good teacher is patient and consistent", 2022). Where no known face has taken a place, its obj is the
+target there, in regions to ignore, too; and where it is sure, its box, landmarks and cls are learned as well. What it
+sees, but nobody could behind the degradations, has no part in obj.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +32,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from mien.data.composites import ScenePlan, least_visible, random_steps
+from mien.data.degradations import Degradation, degrade
 from mien.losses.boxes import eiou_loss, iou, landmark_loss
 from mien.models.finder_net import NAMES, STRIDES, Answers, Deployed, FinderNet, places
 from mien.training import checkpoint, log
@@ -35,7 +43,11 @@ from mien.training.export import store_half
 from mien.training.scenes import Marks, Scenes
 from mien.training.schedule import Cosine, Moment, set_rate
 
+#: (h, w, 3) uint8 RGB -> the outputs of a finder by name, see `mien.faces.find`; its `Finder.answers` is one
+Look = Callable[[npt.NDArray[np.uint8]], Mapping[str, npt.NDArray[np.floating[Any]]]]
+
 _MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
+_NOTHING = 0.1  # obj below which a teacher sees nothing
 
 
 @dataclass(frozen=True)
@@ -45,20 +57,24 @@ class Windows:
     px: int = 256  #: side, a multiple of 32
     batch: int = 32
     share: float = 1.0  #: of the batches
-    whole_share: float = 0.6  #: of the windows that are cut at the scale of the scene
+    whole_share: float = 0.3  #: of the windows that are cut as the scene is
     scale: tuple[float, float] = (0.6, 1.6)  #: of the other windows
+    stretch: float = 0.12  #: of those, one way or the other; natural logarithm
+    tilt_deg: float = 8.0  #: of those, standard deviation
 
 
 @dataclass(frozen=True)
 class FinderRecipe:
     """How the finder is trained; an epoch is one pass over all scenes."""
 
-    epochs: int = 16
+    epochs: int = 9
     windows: tuple[Windows, ...] = (  # the second is for faces of up to 450 px, and as much work a batch
-        Windows(share=0.6),
-        Windows(px=448, batch=10, share=0.4, whole_share=0.0, scale=(1.0, 1.8)),
+        Windows(px=224, batch=40, share=0.75),
+        Windows(px=448, batch=10, share=0.25, whole_share=0.0, scale=(1.0, 1.8)),
     )
-    light: float = 0.15  #: standard deviation of the logarithm of the gain, a third of it for each channel
+    light: float = 0.2  #: standard deviation of the logarithms of gain and gamma, a third of it for each channel
+    grey_share: float = 0.08
+    sure: float = 0.3  #: obj of the teacher from which a place learns its box and landmarks
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.02  #: part of all steps
@@ -66,10 +82,17 @@ class FinderRecipe:
     box_weight: float = 3.0
     landmark_weight: float = 40.0
     first_weight: float = 5.0  #: of the landmarks in the first `first_epochs`
-    first_epochs: int = 7
-    validate_every: int = 3  #: epochs; also after the last
+    first_epochs: int = 3
+    validate_every: int = 2  #: epochs; also after the last
     minutes: float = 3.0  #: between two checkpoints inside an epoch
     seed: int = 1
+
+
+class Lesson(NamedTuple):
+    """What a teacher says of n windows."""
+
+    answers: Answers  #: cls and obj in 0..1
+    counts: Tensor  #: (n, a) bool: what it sees there can be seen in the pixels of the batch, too
 
 
 class Batch(NamedTuple):
@@ -80,6 +103,7 @@ class Batch(NamedTuple):
     landmarks: Tensor  #: (n, g, 5, 2)
     is_face: Tensor  #: (n, g) bool
     is_ignored: Tensor  #: (n, g) bool
+    lesson: Lesson | None = None
 
 
 def fit(
@@ -89,6 +113,8 @@ def fit(
     key: str,
     *,
     validate: Callable[[FinderNet], dict[str, Any]],
+    through: ScenePlan | None = None,
+    teacher: Look | None = None,
     tell: Callable[[str], None] = print,
 ) -> FinderNet:
     """Train, or go on from `work/checkpoint.pt`; one line of JSON for each epoch goes to `work/finder.jsonl`.
@@ -99,6 +125,8 @@ def fit(
         work: folder of checkpoint and log.
         key: fingerprint of recipe and data; another one's checkpoint is refused.
         validate: metrics of a network in evaluation mode; watched, never used to choose.
+        through: windows are seen through the degradations of that plan; None: as they are.
+        teacher: see the head of this file.
         tell: receives a line for people now and then.
 
     Returns:
@@ -117,8 +145,9 @@ def fit(
     progress = checkpoint.load(file, key, parts) if file.is_file() else Progress()
     while progress.epoch < recipe.epochs:
         started = saved = time.monotonic()
-        before, steps = progress.seconds, len(_jobs(len(scenes), recipe, progress.epoch))
-        for batch in _batches(scenes, recipe, progress.epoch, progress.step):
+        jobs = _jobs(len(scenes), recipe, progress.epoch)
+        before, steps = progress.seconds, len(jobs)
+        for batch in _batches(partial(_read, scenes, recipe, through, teacher), jobs[progress.step :]):
             moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
             set_rate(optimizer, recipe.learning_rate * rate(moment))
             terms = losses(net(batch.pixels), batch, recipe, progress.epoch)
@@ -168,22 +197,51 @@ def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> 
     with torch.no_grad():
         owner = assign(answers, batch.boxes, batch.is_face, place, stride)
         passed = on_ignored(batch.boxes, batch.is_ignored, place, stride)
-    picture, at = torch.nonzero(owner >= 0, as_tuple=True)
-    face = owner[picture, at]
-    n = max(1, len(face))
-    boxes, target = answers.boxes[picture, at], batch.boxes[picture, face]
-    size = (target[:, 2:] - target[:, :2]).prod(1).sqrt()
-    fit = iou(boxes, target).detach()
-    counted = (owner >= 0) | ~passed
-    obj = F.binary_cross_entropy_with_logits(answers.obj, (owner >= 0).float(), reduction="none")
+    target = _targets(answers, batch, owner, recipe.sure)
+    counted = (owner >= 0) | (~passed if batch.lesson is None else batch.lesson.counts)
+    share = target.share / max(1.0, float(target.share.sum()))
+    boxes, size = answers.boxes[target.at], (target.boxes[:, 2:] - target.boxes[:, :2]).prod(1).sqrt()
+    obj = F.binary_cross_entropy_with_logits(answers.obj, target.obj, reduction="none")
+    cls = F.binary_cross_entropy_with_logits(answers.cls[target.at], target.cls, reduction="none")
     weight = recipe.first_weight if epoch < recipe.first_epochs else recipe.landmark_weight
-    points = landmark_loss(answers.landmarks[picture, at], batch.landmarks[picture, face], size)
+    points = landmark_loss(answers.landmarks[target.at], target.landmarks, size)
     return {
-        "box": recipe.box_weight * eiou_loss(boxes, target).sum() / n,
-        "cls": F.binary_cross_entropy_with_logits(answers.cls[picture, at], fit, reduction="sum") / n,
-        "obj": (obj * counted).sum() / n,
-        "landmarks": weight * points.sum() / n,
+        "box": recipe.box_weight * (share * eiou_loss(boxes, target.boxes)).sum(),
+        "cls": (share * cls).sum(),
+        "obj": (obj * counted).sum() / max(1.0, float(target.share.sum())),
+        "landmarks": weight * (share * points).sum(),
     }
+
+
+class _Targets(NamedTuple):
+    """What places shall say: obj everywhere, the rest at k of them."""
+
+    obj: Tensor  #: (n, a)
+    at: tuple[Tensor, ...]  #: picture and place, (k,) each
+    share: Tensor  #: (k,) how much each counts: 1 for a known face, obj of the teacher for what it sees
+    boxes: Tensor  #: (k, 4)
+    landmarks: Tensor  #: (k, 5, 2)
+    cls: Tensor  #: (k,)
+
+
+def _targets(answers: Answers, batch: Batch, owner: Tensor, sure: float) -> _Targets:
+    at = picture, place = torch.nonzero(owner >= 0, as_tuple=True)
+    face = owner[picture, place]
+    boxes, landmarks = batch.boxes[picture, face], batch.landmarks[picture, face]
+    fit = iou(answers.boxes[at], boxes).detach()
+    known = _Targets((owner >= 0).float(), at, torch.ones(len(face)), boxes, landmarks, fit)
+    if batch.lesson is None:
+        return known
+    taught, seen = batch.lesson.answers, batch.lesson.answers.obj * batch.lesson.counts
+    also = torch.nonzero((owner < 0) & (seen > sure), as_tuple=True)
+    return _Targets(
+        torch.maximum(known.obj, seen),
+        (torch.cat([picture, also[0]]), torch.cat([place, also[1]])),
+        torch.cat([known.share, seen[also]]),
+        torch.cat([boxes, taught.boxes[also]]),
+        torch.cat([landmarks, taught.landmarks[also]]),
+        torch.cat([fit, taught.cls[also]]),
+    )
 
 
 def grid(height_px: int, width_px: int) -> tuple[Tensor, Tensor]:
@@ -268,69 +326,119 @@ def _jobs(scenes: int, recipe: FinderRecipe, epoch: int) -> list[_Job]:
         first += windows.batch
 
 
-def _batches(scenes: Scenes, recipe: FinderRecipe, epoch: int, first: int) -> Iterator[Batch]:
-    """The batches of an epoch from number `first` on; the next one is read while this one is learned."""
-    jobs = _jobs(len(scenes), recipe, epoch)[first:]
+def _batches(read: Callable[[_Job], Batch], jobs: Sequence[_Job]) -> Iterator[Batch]:
+    """The batches of these jobs; the next one is read while this one is learned."""
     with ThreadPoolExecutor(1) as reader:
-        coming = [reader.submit(_read, scenes, job, recipe) for job in jobs[:1]]
+        coming = [reader.submit(read, job) for job in jobs[:1]]
         for job in jobs[1:]:
             batch = coming.pop().result()
-            coming.append(reader.submit(_read, scenes, job, recipe))
+            coming.append(reader.submit(read, job))
             yield batch
         yield from (last.result() for last in coming)
 
 
-def _read(scenes: Scenes, job: _Job, recipe: FinderRecipe) -> Batch:
-    rng = np.random.default_rng(job.seed)
-    views = [window(scenes.pixels[i], scenes.marks(int(i)), job.windows, rng, light=recipe.light) for i in job.picked]
-    most = max(1, *(len(marks[0]) for _, marks in views))
-    n = len(views)
+def _read(scenes: Scenes, recipe: FinderRecipe, through: ScenePlan | None, teacher: Look | None, job: _Job) -> Batch:
+    rng, side = np.random.default_rng(job.seed), job.windows.px
+    cut = [window(scenes.pixels[i], scenes.marks(int(i)), job.windows, rng) for i in job.picked]
+    steps = [() if through is None else random_steps(through, rng) for _ in cut]
+    pixels = np.stack([shot(view, seen, recipe, rng) for (view, _), seen in zip(cut, steps, strict=True)])
+    most, n = max(1, *(len(marks[0]) for _, marks in cut)), len(cut)
     boxes = np.zeros((n, most, 4), np.float32)
     boxes[..., 2:] = 1.0  # padding has an area, so that nothing divides by 0
     points, kinds = np.zeros((n, most, 5, 2), np.float32), np.zeros((2, n, most), bool)
-    for i, (_, (box, landmarks, ignored)) in enumerate(views):
+    for i, (_, (box, landmarks, ignored)) in enumerate(cut):
+        passed = ignored | ~_visible(box, steps[i], side)
         boxes[i, : len(box)], points[i, : len(box)] = box, np.nan_to_num(landmarks)
-        kinds[0, i, : len(box)], kinds[1, i, : len(box)] = ~ignored, ignored
-    pixels = np.stack([pixels for pixels, _ in views])
-    return Batch(*(torch.from_numpy(a) for a in (pixels, boxes, points, kinds[0], kinds[1])))
+        kinds[0, i, : len(box)], kinds[1, i, : len(box)] = ~passed, passed
+    known = (torch.from_numpy(a) for a in (pixels, boxes, points, kinds[0], kinds[1]))
+    return Batch(*known, lesson=None if teacher is None else _lesson(teacher, [view for view, _ in cut], steps))
+
+
+def _lesson(teacher: Look, views: Sequence[npt.NDArray[np.uint8]], steps: Sequence[tuple[Degradation, ...]]) -> Lesson:
+    told, side = taught(teacher, np.stack(views)), views[0].shape[0]
+    seen = [_visible(boxes, step, side) for boxes, step in zip(told.boxes.numpy(), steps, strict=True)]
+    return Lesson(told, (told.obj < _NOTHING) | torch.from_numpy(np.stack(seen)))
 
 
 def window(
-    pixels: npt.NDArray[np.uint8], marks: Marks, windows: Windows, rng: np.random.Generator, *, light: float
+    pixels: npt.NDArray[np.uint8], marks: Marks, windows: Windows, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.uint8], Marks]:
     """A random window of a scene, and what of its faces is there.
 
     Faces of which 60 % are inside stay; of the others, regions to ignore. Beyond the scene it is black, as it is below
-    and to the right of what a finder is fed.
+    and to the right of what a finder is fed. Where a window shrinks its scene, it skips pixels, as cheap software does.
     """
-    boxes, landmarks, ignored = marks
     side = windows.px
-    scale = 1.0 if rng.random() < windows.whole_share else float(np.exp(rng.uniform(*np.log(windows.scale))))
+    turn, scale = np.eye(2), 1.0
+    if rng.random() >= windows.whole_share:
+        scale = float(np.exp(rng.uniform(*np.log(windows.scale))))
+        t, longer = np.deg2rad(rng.normal(0, windows.tilt_deg)), np.exp(rng.uniform(-1, 1) * windows.stretch)
+        turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) @ np.diag([longer, 1 / longer])
     wide = round(side / scale)
     low = np.minimum(0, np.array(pixels.shape[:2]) - wide)
     high = np.maximum(0, np.array(pixels.shape[:2]) - wide)
     y, x = (int(rng.integers(a, b + 1)) for a, b in zip(low, high, strict=True))
-    cut = Image.fromarray(pixels).crop((x, y, x + wide, y + wide))
-    if wide != side:
-        cut = cut.resize((side, side), Image.Resampling.BILINEAR)
-    view = np.asarray(cut)
-    scale = side / wide
-    boxes, landmarks = scale * (boxes - np.array([x, y, x, y])), scale * (landmarks - np.array([x, y]))
-    if rng.random() < 0.5:
-        view = view[:, ::-1]
-        boxes = np.stack([side - boxes[:, 2], boxes[:, 1], side - boxes[:, 0], boxes[:, 3]], 1)
-        landmarks = landmarks[:, _MIRROR] * np.array([-1, 1]) + np.array([side, 0])
+    is_mirrored = rng.random() < 0.5
+    if is_mirrored:
+        turn = np.diag([-1.0, 1.0]) @ turn
+    turn = turn * side / wide
+    shift = side / 2 - turn @ np.array([x + wide / 2, y + wide / 2])
+    back = np.linalg.inv(turn)  # Pillow asks where a pixel comes from
+    from_view = np.column_stack([back, -back @ shift]).ravel().tolist()
+    view = np.asarray(
+        Image.fromarray(pixels).transform((side, side), Image.Transform.AFFINE, from_view, Image.Resampling.BILINEAR)
+    )
+    boxes, landmarks, ignored = marks
+    landmarks = (landmarks @ turn.T + shift)[:, _MIRROR if is_mirrored else slice(None)]
+    middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2 @ turn.T + shift, (boxes[:, 2:] - boxes[:, :2]) / 2
+    half = np.sqrt(np.square(half) @ np.square(turn).T)  # of the turned ellipse, as in composites.turned_box
+    boxes = np.concatenate([middle - half, middle + half], 1)
     inside = np.clip(boxes, 0, side)
     part = (inside[:, 2:] - inside[:, :2]).prod(1) / np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(1), 1e-6)
     there = part > 0.05
-    marks = boxes[there], landmarks[there], (ignored | (part < 0.6))[there]
-    return _relit(view, light, rng), cast("Marks", marks)
+    return view, (boxes[there].astype(np.float32), landmarks[there].astype(np.float32), (ignored | (part < 0.6))[there])
 
 
-def _relit(view: npt.NDArray[np.uint8], light: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    gains = np.exp(light * (rng.normal() + rng.normal(size=3) / 3))
-    table = np.clip(np.arange(256)[:, None] * gains + 0.5, 0, 255).astype(np.uint8)
-    return np.stack([table[view[..., c], c] for c in range(3)], -1)
+def shot(
+    view: npt.NDArray[np.uint8], steps: tuple[Degradation, ...], recipe: FinderRecipe, rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
+    """The window in other light and through degradations; its faces stay where they are."""
+    gains = np.exp(recipe.light * (rng.normal() + rng.normal(size=3) / 3))
+    ramp = np.linspace(0, 1, 256) ** np.exp(recipe.light * rng.normal())
+    table = np.clip(255 * ramp[:, None] * gains + 0.5, 0, 255).astype(np.uint8)
+    picture = Image.fromarray(np.stack([table[view[..., c], c] for c in range(3)], -1))
+    if rng.random() < recipe.grey_share:
+        picture = picture.convert("L").convert("RGB")
+    return np.asarray(degrade(picture, steps, seed=int(rng.integers(2**32))))
+
+
+def taught(teacher: Look, views: npt.NDArray[np.uint8]) -> Answers:
+    """What a teacher says of each place.
+
+    Args:
+        teacher: see the head of this file.
+        views: (n, s, s, 3), s a multiple of 32.
+
+    Returns:
+        cls and obj in 0..1, boxes and landmarks in pixels.
+    """
+    told = [teacher(view) for view in views]
+    whole = {
+        name: torch.from_numpy(np.stack([np.concatenate([one[f"{name}_{s}"][0] for s in STRIDES]) for one in told]))
+        for name in ("cls", "obj", "bbox", "kps")
+    }
+    place, stride = grid(*views.shape[1:3])
+    box = whole["bbox"].clamp(-64, 64)
+    middle, half = place + stride[:, None] * box[..., :2], stride[:, None] / 2 * box[..., 2:].clamp(max=8).exp()
+    points = place[:, None] + stride[:, None, None] * whole["kps"].unflatten(2, (5, 2))
+    cls, obj = (whole[name][..., 0].clamp(0, 1) for name in ("cls", "obj"))
+    return Answers(cls, obj, torch.cat([middle - half, middle + half], 2), points)
+
+
+def _visible(boxes: npt.NDArray[np.floating[Any]], steps: tuple[Degradation, ...], side: int) -> npt.NDArray[np.bool_]:
+    """(n,) whether faces in boxes (n, 4) can be seen behind the degradations of a window."""
+    size = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1))
+    return size >= least_visible(steps, side)
 
 
 # ---- the file that ships --------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def _marks(faces: Sequence[Face], ignored: Sequence[tuple[float, ...]]) -> Marks
 def _key(sources: Sources, plan: ScenePlan, count: int, seed: int) -> str:
     seen = [
         (s.sample.name, [asdict(f) for f in (*s.faces, *s.doubtful)])
-        for s in (*sources.portraits, *sources.alone, *sources.photographs)
+        for s in (*sources.portraits, *sources.cut_out, *sources.photographs)
     ]
     names = [sample.name for sample in sources.empty]
     return hashlib.sha256(json.dumps([asdict(plan), count, seed, seen, names]).encode()).hexdigest()
