@@ -42,6 +42,7 @@ from mien.runtime.model_file import usable_cores
 
 LOWEST = 0.02  #: confidence down to which everything is compared
 FAR = replace(finding.KINDS["clean"], size_px=1280, face_px=(24.0, 768.0), most_faces=8)
+PHOTOGRAPHED = (8, 16, 24, 40, 80, 320)  #: px of the face in a photograph of 320 px, edges of the bins
 SIZES = (24, 48, 96, 192, 384, 768)  #: px of the face in a picture of 1280, edges of the bins
 FAULTS = [kind for kind in finding.KINDS if kind not in ("clean", "large")]
 
@@ -75,21 +76,33 @@ def measure(one: Contender, pictures: dict[str, list[Scene]], size_px: int, fals
     for kind, values in numbers.items():
         if "recall" in values:
             values["recall_same"] = round(recall(compared[kind], fair), 4)
-    return {"name": one.name, "confidence": one.confidence, "confidence_same": round(fair, 4), "kinds": numbers}
+    photographs = pictures["photographs"], compared["photographs"]
+    return {
+        "name": one.name,
+        "confidence": one.confidence,
+        "confidence_same": round(fair, 4),
+        "kinds": numbers,
+        "photographs_by_size": recall_by_size(*photographs, one.confidence, PHOTOGRAPHED),
+    }
+
+
+def recall_by_size(
+    scenes: Sequence[Scene], matched: Sequence[Matched], confidence: float, edges: Sequence[float]
+) -> dict[str, float]:
+    """Recall of the faces between two edges, in pixels of the picture; only where there are any."""
+    size = np.array([np.sqrt(face.area) for s in scenes for face in s.faces])
+    found = np.concatenate([m.by for m in matched]) >= confidence
+    bins = {f"{a}-{b}": (size >= a) & (size < b) for a, b in pairwise(edges)}
+    return {name: round(float(found[chosen].mean()), 3) for name, chosen in bins.items() if chosen.any()}
 
 
 def by_size(one: Contender, far: Sequence[Scene]) -> dict[str, dict[str, float]]:
     """Recall by the size of the face, for each size that the finder looks at."""
-    known = np.array([np.sqrt(face.area) for s in far for face in s.faces])
     result = {}
     for size_px in (320, 640, 1280):
         find = one.at(size_px).find
-        seen: list[Matched] = [match(find(s.picture), s.faces, size=s.picture.size) for s in far]
-        found = np.concatenate([m.by for m in seen]) >= one.confidence
-        bins = [(a, b, (known >= a) & (known < b)) for a, b in pairwise(SIZES)]
-        result[str(size_px)] = {
-            f"{a}-{b}": round(float(found[chosen].mean()), 3) for a, b, chosen in bins if chosen.any()
-        }
+        seen = [match(find(s.picture), s.faces, size=s.picture.size) for s in far]
+        result[str(size_px)] = recall_by_size(far, seen, one.confidence, SIZES)
     return result
 
 
@@ -173,6 +186,8 @@ def main() -> None:
     first, second = (measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick))
     print(f"{ours.name} (confidence {ours.confidence}) and {yardstick.name} ({yardstick.confidence}), {args.size} px")
     print("\n".join(table(first, second)))
+    for one in (first, second):
+        print(f"recall by face px in photographs of 320 px, {one['name']}: {one['photographs_by_size']}")
     far = [scene(held, FAR, (2, i)) for i in range(max(1, args.each // 4))]
     sizes = {one.name: by_size(one, far) for one in (ours, yardstick)}
     for name, rows in sizes.items():

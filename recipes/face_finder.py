@@ -210,7 +210,9 @@ def _training(recipe: FaceFinder, train: Sources, drawn: Scenes, log: bytes) -> 
 #: what the data make likely, and what was found by looking
 KNOWN_FAILURES = (
     "It learned from few faces: of those that YuNet sees in photographs new to it, it misses many below an eighth "
-    "of the picture's side and some up to a quarter (see metrics, photographs). For groups take another one.",
+    "of the picture's side, and profiles, shaded and backlit ones of every size (see metrics, photographs). For groups "
+    "take another one.",
+    "What is round and has dark spots (bowls of food, flowers, the faces of cats) is now and then taken for a face.",
     "Landmarks of profiles and of turned or covered faces are drawn towards those of a frontal face.",
     "All labels go back to YuNet: faces that it does not see in a good picture were never learned, and its taste "
     "(apes, masks and statues may count as faces) was.",

@@ -63,6 +63,33 @@ def test_a_large_picture_is_shrunk_and_its_faces_are_not(tmp_path: Path) -> None
     assert face.landmarks[0] == pytest.approx((5 * 36, 5 * 20), abs=0.5)
 
 
+@pytest.mark.parametrize(("side", "red", "expected"), [(640, 230, 1), (640, 190, 0), (320, 230, 0)])
+def test_where_nothing_is_found_half_the_size_is_looked_at_by_who_must_be_surer(
+    finder: Finder, side: int, red: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is red at a place shows only at half the size: the first look is at a picture without it."""
+    asked = []
+    real = finder.answers
+
+    def answers(pixels: np.ndarray) -> dict[str, np.ndarray]:
+        asked.append(pixels.shape[1])
+        return real(pixels if len(asked) == 2 else np.zeros_like(pixels))
+
+    monkeypatch.setattr(finder, "answers", answers)
+    faces = finder.find(picture(side, side, (5, 3), cell_px=16, red=red))  # 230 is 0.9, 190 is 0.75
+    assert asked == ([640, 320] if side == 640 else [320])
+    assert len(faces) == expected
+    for face in faces:
+        assert face.box == pytest.approx((64, 32, 112, 80))
+
+
+def test_where_something_is_found_nothing_is_looked_at_again(finder: Finder, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    real = finder.answers
+    monkeypatch.setattr(finder, "answers", lambda pixels: (asked.append(1), real(pixels))[1])
+    assert len(finder.find(picture(640, 640, (5, 3)))) == 1 and asked == [1]
+
+
 @pytest.mark.parametrize(("width", "height"), [(8, 8), (20, 13), (33, 8), (8, 200)])
 def test_a_small_picture_is_padded_and_not_lost(finder: Finder, width: int, height: int) -> None:
     (face,) = finder.find(picture(width, height, (0, 0)))
