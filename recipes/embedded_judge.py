@@ -143,10 +143,10 @@ def run(
     teacher_metrics = agreement(judged(master, whole), data.val_photos)
     _say(f"teacher {teacher_metrics}")
 
-    small = feeds.whole(data.val_photos, recipe.student.views.size_px)
+    small = cache(partial(feeds.whole, data.val_photos, recipe.student.views.size_px))
 
     def validate(net: JudgeNet) -> dict[str, Any]:
-        return agreement(student.predict(net, small).quality.numpy(), data.val_photos)
+        return agreement(student.predict(net, small()).quality.numpy(), data.val_photos)
 
     net = learned(recipe, data, feed, master, work, validate, compiled=compiled)
     student.level(net, whole, _labels(data.val_photos)[0])

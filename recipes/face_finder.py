@@ -18,7 +18,6 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,9 @@ QUICK = FaceFinder(
 def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: Path) -> Path:
     """All stages; returns the card. Without a teacher there are the labels of the tables, and nothing else."""
     work.mkdir(parents=True, exist_ok=True)
-    train = composites.read(root, "train", labels_of(teacher), cut_px=recipe.cut_px, doubtful=True)
-    held = composites.read(root, "val", labels_of(teacher))
+    relabel = labels_of(teacher)
+    train = composites.read(root, "train", relabel, cut_px=recipe.cut_px, doubtful=True)
+    held = composites.read(root, "val", relabel)
     _say(f"{len(train.portraits)} portraits, {len(train.photographs)} photographs, {len(train.empty)} without people")
     _say(f"{len(train.cut_out)} faces in them that are cut out, too")
     clean = replace(recipe.plan, degraded_share=0.0)  # that is done anew for each window
@@ -86,8 +86,7 @@ def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: P
 
     key = _key(recipe, drawn, None if teacher is None else teacher.read_bytes())
     look = None if teacher is None else Finder.load(teacher, threads=1).answers
-    fit = partial(finder.fit, drawn, recipe.training, work, key, through=recipe.plan, teacher=look)
-    net = fit(validate=validate, tell=_say)
+    net = finder.fit(drawn, recipe.training, work, key, validate=validate, through=recipe.plan, teacher=look, tell=_say)
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"{recipe.name}-{recipe.version}.onnx"
     finder.export(net, model)

@@ -28,7 +28,7 @@ from mien.core.errors import UsageError
 from mien.core.types import Face
 from mien.data import biq2021, sfhq
 from mien.data.degradations import Degradation, degrade, random_chain
-from mien.data.face_labels import Box, five, four, mirrored, shared_area
+from mien.data.face_labels import MIRRORED, Box, five, four, mirrored, shared_area
 from mien.data.sample import Sample
 
 Kind = Literal["composite", "photograph", "empty"]
@@ -38,7 +38,6 @@ Generator = np.random.Generator
 SURE = 0.85  #: of the finder that labelled the photographs; by eye 35 of 36 are right above it
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 _LARGEST = 1.6  #: a portrait is not enlarged beyond that
-_MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ class Sources:
     photographs: tuple[Seen, ...]  #: people in them
     empty: tuple[Sample, ...]  #: nobody in them
     cut_out: tuple[Seen, ...] = ()  #: faces in photographs, as `Seen` portraits: they are cut out, too
+
+    @property
+    def single(self) -> tuple[Seen, ...]:
+        """All that a face can be cut out of."""
+        return (*self.portraits, *self.cut_out)
 
 
 @dataclass(frozen=True)
@@ -272,7 +276,7 @@ class _Cut:
 
 def _with_face(made: Scene, sources: Sources, plan: ScenePlan, rng: Generator) -> Scene:
     """One more face, where there is room for it."""
-    cut = _cut(_pick((*sources.portraits, *sources.cut_out), rng), sources, plan, rng)
+    cut = _cut(_pick(sources.single, rng), sources, plan, rng)
     turned = rng.random() < plan.turned_share
     angle = rng.uniform(*plan.turned_deg) if turned else rng.uniform(0, plan.leaning_deg)
     angle *= rng.choice([-1.0, 1.0])
@@ -343,14 +347,15 @@ def _exchanged(picture: Image.Image, face: Face, sources: Sources, rng: Generato
     here, size = np.array(face.landmarks), _size(face.box)
     if size < 16:
         return picture
+    from_here = np.column_stack([here, np.ones(5)])
     for _ in range(4):
-        other: Seen = _pick((*sources.portraits, *sources.cut_out), rng)
+        other: Seen = _pick(sources.single, rng)
         (lent,) = other.faces
-        there = np.array(lent.landmarks)[_MIRROR if rng.random() < 0.5 else [0, 1, 2, 3, 4]]
-        back = np.linalg.lstsq(np.column_stack([here, np.ones(5)]), there, rcond=None)[0]  # from here to the lender
-        misfit = float(np.sqrt(np.square(np.column_stack([here, np.ones(5)]) @ back - there).sum(1).mean()))
-        if misfit < 0.06 * _size(lent.box) and size < 2.5 * _size(lent.box):
-            return _lent(picture, face, other.sample.open(), back, size / _size(lent.box), rng)
+        there = np.array(lent.landmarks)[MIRRORED if rng.random() < 0.5 else slice(None)]
+        back, lent_size = np.linalg.lstsq(from_here, there, rcond=None)[0], _size(lent.box)
+        misfit = float(np.sqrt(np.square(from_here @ back - there).sum(1).mean()))
+        if misfit < 0.06 * lent_size and size < 2.5 * lent_size:
+            return _lent(picture, face, other.sample.open(), back, size / lent_size, rng)
     return picture
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mien.core.types import Face, Point
 
+MIRRORED = [1, 0, 2, 4, 3]  #: landmarks of the mirrored face: what was the right eye is the left one
 LOOKS_PX = (144, 192, 256, 320, 416)  #: sizes at which a finder looks at a portrait; two such sets differ by 2.4 %
 
 Box = tuple[float, float, float, float]

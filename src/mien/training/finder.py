@@ -34,6 +34,7 @@ from torch import Tensor
 
 from mien.data.composites import ScenePlan, least_visible, random_steps
 from mien.data.degradations import Degradation, degrade
+from mien.data.face_labels import MIRRORED
 from mien.losses.boxes import eiou_loss, iou, landmark_loss
 from mien.models.finder_net import NAMES, STRIDES, Answers, Deployed, FinderNet, places
 from mien.training import checkpoint, log
@@ -46,7 +47,6 @@ from mien.training.schedule import Cosine, Moment, set_rate
 #: (h, w, 3) uint8 RGB -> the outputs of a finder by name, see `mien.faces.find`; its `Finder.answers` is one
 Look = Callable[[npt.NDArray[np.uint8]], Mapping[str, npt.NDArray[np.floating[Any]]]]
 
-_MIRROR = [1, 0, 2, 4, 3]  # landmarks of the mirrored face
 _NOTHING = 0.1  # obj below which a teacher sees nothing
 
 
@@ -199,7 +199,8 @@ def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> 
         passed = on_ignored(batch.boxes, batch.is_ignored, place, stride)
     target = _targets(answers, batch, owner, recipe.sure)
     counted = (owner >= 0) | (~passed if batch.lesson is None else batch.lesson.counts)
-    share = target.share / max(1.0, float(target.share.sum()))
+    n = max(1.0, float(target.share.sum()))
+    share = target.share / n
     boxes, size = answers.boxes[target.at], (target.boxes[:, 2:] - target.boxes[:, :2]).prod(1).sqrt()
     obj = F.binary_cross_entropy_with_logits(answers.obj, target.obj, reduction="none")
     cls = F.binary_cross_entropy_with_logits(answers.cls[target.at], target.cls, reduction="none")
@@ -208,7 +209,7 @@ def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> 
     return {
         "box": recipe.box_weight * (share * eiou_loss(boxes, target.boxes)).sum(),
         "cls": (share * cls).sum(),
-        "obj": (obj * counted).sum() / max(1.0, float(target.share.sum())),
+        "obj": (obj * counted).sum() / n,
         "landmarks": weight * (share * points).sum(),
     }
 
@@ -389,7 +390,7 @@ def window(
         Image.fromarray(pixels).transform((side, side), Image.Transform.AFFINE, from_view, Image.Resampling.BILINEAR)
     )
     boxes, landmarks, ignored = marks
-    landmarks = (landmarks @ turn.T + shift)[:, _MIRROR if is_mirrored else slice(None)]
+    landmarks = (landmarks @ turn.T + shift)[:, MIRRORED if is_mirrored else slice(None)]
     middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2 @ turn.T + shift, (boxes[:, 2:] - boxes[:, :2]) / 2
     half = np.sqrt(np.square(half) @ np.square(turn).T)  # of the turned ellipse, as in composites.turned_box
     boxes = np.concatenate([middle - half, middle + half], 1)

@@ -133,9 +133,8 @@ def sha256(text: str) -> str:
 
 def _found_or_written(connection: Connection, study: Study) -> int:
     table = schema.study
-    there = (
-        select(table).where(table.c.link == study.link).with_for_update()
-    )  # who joins now waits, as for `lock_study`
+    # who joins now waits, as for `lock_study`
+    there = select(table).where(table.c.link == study.link).with_for_update()
     row = connection.execute(there).mappings().first()
     facts = _facts(study)
     if row is None:
