@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from mien.core.errors import ModelError
 from mien.core.types import Face
 from mien.data import composites
 from mien.data.composites import ScenePlan, Sources
@@ -32,7 +33,8 @@ from mien.evaluation import finding
 from mien.evaluation.detection import Matched, confidence_at
 from mien.faces.find import FOLDER, Finder
 from mien.models.finder_net import FinderNet
-from mien.training import finder, scenes
+from mien.runtime.model_file import open_session
+from mien.training import finder, hints, scenes
 from mien.training.finder import FinderRecipe, Windows
 from mien.training.scenes import Scenes
 
@@ -42,8 +44,12 @@ class FaceFinder:
     """Everything that decides the weights."""
 
     name: str = "mien-finder"
-    version: str = "2"
-    plan: ScenePlan = field(default_factory=lambda: ScenePlan(exchanged_share=0.5))
+    version: str = "3"
+    plan: ScenePlan = field(
+        default_factory=lambda: ScenePlan(
+            kinds=(("composite", 0.37), ("photograph", 0.48), ("empty", 0.15)), exchanged_share=0.5, covered_share=0.25
+        )
+    )
     scenes: int = 40_000
     scene_seed: int = 20261126
     cut_px: float = 20.0  #: see `mien.data.composites.read`
@@ -66,8 +72,11 @@ QUICK = FaceFinder(
 )
 
 
-def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: Path) -> Path:
-    """All stages; returns the card. Without a teacher there are the labels of the tables, and nothing else."""
+def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: Path, begin: Path | None = None) -> Path:
+    """All stages; returns the card. Without a teacher there are the labels of the tables, and nothing else.
+
+    With `begin`, the checkpoint of an earlier run, this one goes on from its weights.
+    """
     work.mkdir(parents=True, exist_ok=True)
     relabel = labels_of(teacher)
     train = composites.read(root, "train", relabel, cut_px=recipe.cut_px, doubtful=True)
@@ -84,9 +93,10 @@ def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: P
         compared = finding.compare(_finder(work / "watched.onnx", recipe), watched)
         return _summary(finding.report(compared, confidence_at(compared["empty"], 2 * recipe.false_faces)))
 
-    key = _key(recipe, drawn, None if teacher is None else teacher.read_bytes())
-    look = None if teacher is None else Finder.load(teacher, threads=1).answers
-    net = finder.fit(drawn, recipe.training, work, key, validate=validate, through=recipe.plan, teacher=look, tell=_say)
+    key = _key(recipe, drawn, *(file.read_bytes() for file in (teacher, begin) if file is not None))
+    look = None if teacher is None else _teaching(teacher)
+    given = {"through": recipe.plan, "teacher": look, "begin": begin}
+    net = finder.fit(drawn, recipe.training, work, key, validate=validate, tell=_say, **given)
     out.mkdir(parents=True, exist_ok=True)
     model = out / f"{recipe.name}-{recipe.version}.onnx"
     finder.export(net, model)
@@ -101,6 +111,12 @@ def run(recipe: FaceFinder, root: Path, teacher: Path | None, work: Path, out: P
     facts["training"]["teacher"] = (
         None if teacher is None else f"{teacher.name} at every window of the scenes, before it is degraded"
     )
+    if begin is not None:
+        facts["training"]["start"] = (
+            f"weights after the first {facts['training']['epochs_logged'] - recipe.training.epochs} epochs of the log, "
+            f"by an earlier edition of the recipe, from random weights; the checkpoint has the SHA-256 "
+            f"{hashlib.sha256(begin.read_bytes()).hexdigest()}"
+        )
     card.write_text(json.dumps(facts, indent=2) + "\n")
     (out / f"{recipe.name}-{recipe.version}.log.jsonl").write_bytes(log)
     return card
@@ -112,6 +128,16 @@ def labels_of(teacher: Path | None) -> Callable[[Image.Image, Face], Face] | Non
         return None
     looks = [Finder.load(teacher, size_px=size_px).find for size_px in LOOKS_PX]
     return lambda picture, known: consensus(looks, picture, known)
+
+
+def _teaching(teacher: Path) -> hints.Look:
+    """The teacher, with what its heads read where that is known."""
+    try:
+        network = hints.exposed(teacher)
+    except ModelError as error:
+        _say(f"no hints: {error}")
+        return Finder.load(teacher, threads=1).answers
+    return Finder(open_session(network, 1, teacher), teacher.name).answers
 
 
 def _finder(model: Path, recipe: FaceFinder) -> finding.Find:
@@ -131,9 +157,9 @@ def _summary(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def _key(recipe: FaceFinder, drawn: Scenes, teacher: bytes | None) -> str:
+def _key(recipe: FaceFinder, drawn: Scenes, *files: bytes) -> str:
     settings = json.dumps([asdict(recipe.plan), recipe.scenes, recipe.scene_seed, asdict(recipe.training)])
-    return hashlib.sha256(settings.encode() + drawn.boxes.tobytes() + (teacher or b"")).hexdigest()
+    return hashlib.sha256(settings.encode() + drawn.boxes.tobytes() + b"".join(files)).hexdigest()
 
 
 def _card(
@@ -230,6 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder that holds biq2021/ and sfhq/")
     parser.add_argument("--teacher", type=Path, help="YuNet: steadier labels, and what it says of each window")
+    parser.add_argument("--begin", type=Path, help="checkpoint.pt of an earlier run: go on from its weights")
     parser.add_argument("--work", type=Path, default=Path(".cache/face_finder"))
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--scenes", type=int, help="instead of the recipe's")
@@ -241,7 +268,7 @@ def main() -> None:
         recipe = replace(recipe, scenes=args.scenes)
     if args.epochs:
         recipe = replace(recipe, training=replace(recipe.training, epochs=args.epochs))
-    _say(str(run(recipe, args.data, args.teacher, args.work, args.out)))
+    _say(str(run(recipe, args.data, args.teacher, args.work, args.out, args.begin)))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def test_photographs_can_give_faces_to_cut_out(root: Path, sources: Sources) -> 
     for seen in given.cut_out:
         (face,), (w, h) = seen.faces, seen.sample.open().size
         assert face.box == pytest.approx((0.1 * w, 0.2 * h, 0.4 * w, 0.6 * h))
-        assert [f.box for f in seen.doubtful] == [
+        assert [f.box for f in seen.others] == [
             pytest.approx((0.5 * w, 0.2 * h, 0.8 * w, 0.6 * h)) for _ in range(int(seen.sample.name[1:-4]) % 6 == 0)
         ]
     assert composites.read(root, "train", cut_px=60).cut_out == ()  # they are 30 px
@@ -139,6 +139,17 @@ def test_a_face_of_another_pose_is_not_lent(tmp_path: Path) -> None:
     lender = Seen(Sample("dots", tmp_path / "dots.png"), (replace(FACE, landmarks=tuple(points)),))
     grey = Image.new("RGB", (200, 200), (90, 90, 90))
     assert composites._exchanged(grey, FACE, Sources((lender,), (), ()), np.random.default_rng(0)) is grey
+
+
+def test_a_face_is_not_lent_where_more_is_wanted_than_its_picture_shows(tmp_path: Path) -> None:
+    """The landmarks are the same; one box ends inside of the picture that lends, the other a pixel outside."""
+    dots(FACE, COLOURS).save(tmp_path / "dots.png")
+    sources = Sources((Seen(Sample("dots", tmp_path / "dots.png"), (FACE,)),), (), ())
+    grey = Image.new("RGB", (300, 300), (90, 90, 90))
+    x1, y1, _, y2 = FACE.box
+    for x2, is_lent in ((FACE.box[2], True), (201.0, False)):
+        shown = composites._exchanged(grey, replace(FACE, box=(x1, y1, x2, y2)), sources, np.random.default_rng(1))
+        assert (shown is not grey) == is_lent
 
 
 def test_lent_faces_take_the_colours_of_the_place() -> None:

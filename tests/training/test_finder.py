@@ -220,6 +220,20 @@ def test_a_shot_changes_light_and_nothing_else_where_nothing_is_degraded() -> No
     assert np.abs(np.diff(through.astype(int), axis=1)).mean() < np.abs(np.diff(view.astype(int), axis=1)).mean()
 
 
+def test_a_window_that_shrinks_its_scene_skips_no_pixel() -> None:
+    """Stripes of one pixel become grey, and faces shrink with them."""
+    pixels = np.zeros((96, 96, 3), np.uint8)
+    pixels[:, ::2] = 255
+    box, points = np.array([[16, 16, 80, 80]], np.float32), np.full((1, 5, 2), 48, np.float32)
+    half = replace(SMALL, whole_share=0.0, scale=(0.5, 0.5), tilt_deg=0.0, stretch=0.0)
+    view, (boxes, landmarks, _) = window(pixels, (box, points, np.array([False])), half, np.random.default_rng(0))
+    x1, y1, x2, y2 = boxes[0]
+    assert (x2 - x1, y2 - y1) == pytest.approx((32, 32), abs=0.01)
+    assert landmarks[0, 0] == pytest.approx(((x1 + x2) / 2, (y1 + y2) / 2), abs=0.01)
+    inside = view[int(y1) + 2 : int(y2) - 2, int(x1) + 2 : int(x2) - 2].astype(int)
+    assert np.abs(inside - 127).max() < 20
+
+
 @pytest.fixture(scope="module")
 def teacher() -> Finder:
     return Finder.load(threads=1)
@@ -227,7 +241,7 @@ def teacher() -> Finder:
 
 def test_a_teacher_is_read_as_a_finder_is(teacher: Finder) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
-    told = taught(teacher.answers, pixels)
+    told = taught([teacher.answers(one) for one in pixels], 96)
     for i in range(2):
         expected = decode(teacher.answers(pixels[i]), 96, 0.0)
         confidence = (told.cls[i] * told.obj[i]).sqrt().numpy()
@@ -312,16 +326,38 @@ def test_what_a_degradation_hides_is_neither_a_face_nor_learned_from_the_teacher
     assert torch.nonzero(~blurred.lesson.counts[0]).flatten().tolist() == [at[0]]
 
 
-def test_in_a_region_to_ignore_the_teacher_is_the_target() -> None:
+def test_in_a_region_to_ignore_only_what_the_teacher_sees_is_learned() -> None:
     pixels, no = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[False]])
     answers, box = guesses(0, 1, 64), torch.tensor([0.0, 0, 64, 64])
     region = Batch(pixels, box[None, None], torch.zeros((1, 1, 5, 2)), no, ~no)
     assert float(finder.losses(answers, region, RECIPE, 0)["obj"]) == 0  # all of it
     told = region._replace(lesson=lesson(7, 0.2, box))
-    target = torch.zeros_like(answers.obj)
-    target[0, 7] = 0.2
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(answers.obj, target, reduction="sum")
+    logit = answers.obj[0, 7]
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(logit, torch.tensor(0.2))
     assert float(finder.losses(answers, told, RECIPE, 0)["obj"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_hints_are_taken_where_the_teacher_overlooks_no_known_face() -> None:
+    """Maps that are right but at one place cost something, unless that is a face which the teacher does not see."""
+    boxes, points = torch.tensor([[[20.0, 16, 44, 48]]]), torch.rand((1, 1, 5, 2)) * 30
+    pixels, yes = torch.zeros((1, 64, 64, 3), dtype=torch.uint8), torch.tensor([[True]])
+    answers = guesses(0, 1, 64)
+    owner = assign(answers, boxes, yes, *grid(64, 64))
+    (at,) = torch.nonzero(owner[0] >= 0)[:1, 0].tolist()
+    assert at < 64  # a place of stride 8
+    maps = [torch.randn(1, 3, 64 // s, 64 // s) for s in (8, 16, 32)]
+    right = [(m - m.mean((2, 3), keepdim=True)) / (m.std((2, 3), keepdim=True, correction=0) + 1e-3) for m in maps]
+    wrong = [right[0].clone(), *right[1:]]
+    wrong[0][0, :, at // 8, at % 8] += 1.0
+    seen, unseen = (lesson(at, obj, boxes[0, 0])._replace(maps=maps) for obj in (0.8, 0.0))
+
+    def cost(told: Lesson, mine: list[torch.Tensor]) -> float:
+        batch = Batch(pixels, boxes, points, yes, ~yes, told)
+        return float(finder.losses(answers, batch, RECIPE, 0, mine)["hints"])
+
+    assert cost(seen, right) == pytest.approx(0, abs=1e-9)
+    assert cost(seen, wrong) == pytest.approx(RECIPE.hint_weight / 2, rel=1e-5)  # all of what the teacher sees
+    assert cost(unseen, wrong) == pytest.approx(0, abs=1e-9)
 
 
 def test_an_epoch_sees_each_scene_once_in_batches_of_each_size() -> None:
@@ -360,6 +396,24 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, teacher
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     log = (tmp_path / "killed" / "finder.jsonl").read_text().splitlines()
     assert [json.loads(line).get("seen") for line in log] == [None, 1.0]  # every second epoch is validated
+
+
+def test_a_run_goes_on_from_another_ones_average(drawn: Scenes, tmp_path: Path) -> None:
+    def train(name: str, epochs: int, rate: float, begin: Path | None = None) -> dict[str, torch.Tensor]:
+        work = tmp_path / name
+        work.mkdir()
+        recipe = replace(RECIPE, epochs=epochs, learning_rate=rate)
+        silent = {"validate": lambda net: {}, "tell": lambda line: None}
+        net = finder.fit(drawn, recipe, work, name, begin=begin, **silent)
+        return dict(net.named_parameters())
+
+    first = train("first", 2, 1e-3)
+    same = train("still", 1, 0.0, tmp_path / "first" / "checkpoint.pt")
+    assert all(torch.allclose(first[name], same[name], atol=1e-7) for name in first)
+    lines = [json.loads(line) for line in (tmp_path / "still" / "finder.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    other = train("alone", 1, 0.0)
+    assert any(not torch.allclose(first[name], other[name], atol=1e-3) for name in first)
 
 
 def test_the_checkpoint_of_another_run_is_refused(drawn: Scenes, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +33,12 @@ def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_p
     assert facts["training"]["scenes"]["count"] == recipe.QUICK.scenes
     assert facts["metrics"]["clean"].keys() >= {"recall", "average_precision", "false_faces", "pictures"}
     assert facts["known_failures"] and "YuNet" in facts["training"]["data"][0]["faces"]
-    log = card.with_name("mien-finder-2.log.jsonl").read_text().splitlines()
+    log = card.with_name(f"{recipe.QUICK.name}-{recipe.QUICK.version}.log.jsonl").read_text().splitlines()
     assert len(log) == facts["training"]["epochs_logged"] == recipe.QUICK.training.epochs
     assert "average_precision" in json.loads(log[-1])
     assert teacher.name in facts["training"]["teacher"]
     finder = Finder.load(card.with_suffix(".onnx"))
-    assert finder.model_id == "mien-finder@2"
+    assert finder.model_id == f"{recipe.QUICK.name}@{recipe.QUICK.version}"
     assert (finder.size_px, finder.confidence) == (640, facts["find"]["confidence"])
     assert isinstance(finder.find(Image.new("RGB", (50, 70))), list)
 
@@ -50,3 +51,14 @@ def test_without_a_teacher_the_tables_are_learned_from(recipe: ModuleType, tmp_p
     short = replace(recipe.QUICK, training=replace(recipe.QUICK.training, epochs=1))
     facts = json.loads(recipe.run(short, root, None, tmp_path / "work", tmp_path / "out").read_text())
     assert facts["training"]["teacher"] is None and facts["training"]["portraits_labelled"] == "by their table"
+
+
+def test_a_run_that_goes_on_from_another_says_so(recipe: ModuleType, tmp_path: Path) -> None:
+    root = face_sources.write(tmp_path / "data")
+    short = replace(recipe.QUICK, training=replace(recipe.QUICK.training, epochs=1))
+    recipe.run(short, root, None, tmp_path / "first", tmp_path / "out")
+    begin = tmp_path / "first" / "checkpoint.pt"
+    facts = json.loads(recipe.run(short, root, None, tmp_path / "second", tmp_path / "out", begin).read_text())
+    assert facts["training"]["epochs_logged"] == 2
+    assert "first 1 epochs" in facts["training"]["start"]
+    assert hashlib.sha256(begin.read_bytes()).hexdigest() in facts["training"]["start"]

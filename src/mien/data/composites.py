@@ -46,7 +46,8 @@ class Seen:
 
     sample: Sample
     faces: tuple[Face, ...]  #: in pixels of a portrait; in parts of width and height of a photograph
-    doubtful: tuple[Face, ...] = ()  #: may be faces; in a portrait all that is not to be cut out with its face
+    doubtful: tuple[Face, ...] = ()  #: may be faces
+    others: tuple[Face, ...] = ()  #: beside the one face of a portrait: not to be cut out with it
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _cut_out(
             whole = x1 >= 0 and y1 >= 0 and x2 <= picture.width and y2 <= picture.height
             apart = not any(shared_area(face.box, other.box) for other in others)
             if whole and apart and _size(face.box) >= least_px:
-                yield Seen(seen.sample, (face if relabel is None else relabel(picture, face),), others)
+                yield Seen(seen.sample, (face if relabel is None else relabel(picture, face),), others=others)
 
 
 def scene(sources: Sources, plan: ScenePlan, seed: int | Sequence[int]) -> Scene:
@@ -313,7 +314,7 @@ def _hidden(made: Scene, mask: Image.Image) -> Scene:
 
 def _cut(seen: Seen, sources: Sources, plan: ScenePlan, rng: Generator) -> _Cut:
     """A portrait at a random size, perhaps mirrored, with other light, behind its mask."""
-    picture, (face,), others = seen.sample.open(), seen.faces, seen.doubtful
+    picture, (face,), others = seen.sample.open(), seen.faces, seen.others
     if _is_exchanged(plan, rng):
         picture = _exchanged(picture, face, sources, rng)
     if rng.random() < 0.5:
@@ -341,21 +342,26 @@ def _exchanged(picture: Image.Image, face: Face, sources: Sources, rng: Generato
     """Eyes, nose and mouth of somebody else, or a mixture of both, where those of the face were.
 
     The other face comes through the affinity, perhaps with a mirror, that puts its landmarks on those of this one; of a
-    few candidates the first is taken whose landmarks fit, so a profile gets no frontal face. Its colours are drawn to
-    those that were there.
+    few candidates the first is taken whose landmarks fit, so a profile gets no frontal face, and that lies in its
+    picture as far as this one reaches. Its colours are drawn to those that were there.
     """
     here, size = np.array(face.landmarks), _size(face.box)
     if size < 16:
         return picture
     from_here = np.column_stack([here, np.ones(5)])
+    x1, y1, x2, y2 = face.box
+    corners = np.array([(x, y, 1.0) for x in (x1, x2) for y in (y1, y2)])
     for _ in range(4):
         other: Seen = _pick(sources.single, rng)
         (lent,) = other.faces
         there = np.array(lent.landmarks)[MIRRORED if rng.random() < 0.5 else slice(None)]
         back, lent_size = np.linalg.lstsq(from_here, there, rcond=None)[0], _size(lent.box)
         misfit = float(np.sqrt(np.square(from_here @ back - there).sum(1).mean()))
-        if misfit < 0.06 * lent_size and size < 2.5 * lent_size:
-            return _lent(picture, face, other.sample.open(), back, size / lent_size, rng)
+        if misfit >= 0.06 * lent_size or size >= 2.5 * lent_size:
+            continue
+        lender, reach = other.sample.open(), corners @ back
+        if ((reach >= 0) & (reach <= lender.size)).all():
+            return _lent(picture, face, lender, back, size / lent_size, rng)
     return picture
 
 

@@ -35,6 +35,13 @@ class Answers(NamedTuple):
     landmarks: Tensor  #: (n, a, 5, 2) pixels
 
 
+class Looks(NamedTuple):
+    """Maps (n, neck, h / S, w / S) for each stride S, from which the heads tell."""
+
+    faces: list[Tensor]
+    points: list[Tensor]
+
+
 class ConvBlock(nn.Sequential):
     """3x3 convolution, batch norm, ReLU."""
 
@@ -66,9 +73,13 @@ class Head(nn.Module):
         for tell in self.tell:
             cast("nn.Parameter", tell.bias).data[:] = torch.tensor(start)
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """(n, c, h / S, w / S) for each stride S -> (n, numbers, h / S, w / S)."""
-        return [tell(F.relu(self.look(x))) for x, tell in zip(maps, self.tell, strict=True)]
+    def looks(self, maps: list[Tensor]) -> list[Tensor]:
+        """(n, c, h / S, w / S) for each stride S -> the same shapes: what the numbers are told from."""
+        return [F.relu(self.look(x)) for x in maps]
+
+    def forward(self, looks: list[Tensor]) -> list[Tensor]:
+        """What `looks` gives -> (n, numbers, h / S, w / S)."""
+        return [tell(x) for x, tell in zip(looks, self.tell, strict=True)]
 
 
 class FinderNet(nn.Module):
@@ -92,6 +103,7 @@ class FinderNet(nn.Module):
             neck: channels of the maps that are joined from the top down, and of the heads.
         """
         super().__init__()
+        self.neck = neck
         self.stem = nn.Sequential(*(ConvBlock(a, b, 2) for a, b in pairwise((3, *stem))))
         self.stages = nn.ModuleList(
             nn.Sequential(ConvBlock(a, b, 2), *(Residual(b, between) for _ in range(depth)))
@@ -105,8 +117,12 @@ class FinderNet(nn.Module):
 
     def forward(self, image: Tensor) -> Answers:
         """See the head of this file; boxes and landmarks are in pixels of `image`."""
+        return self.answers(self.looks(image))
+
+    def answers(self, looks: Looks) -> Answers:
+        """What the heads tell from their looks."""
         parts = []
-        for stride, told in zip(STRIDES, self.maps(image), strict=True):
+        for stride, told in zip(STRIDES, self.maps(looks), strict=True):
             n, _, h, w = told.shape
             place = places(h, w, stride, told.device)
             cls, obj, box, points = told.flatten(2).transpose(1, 2).split(_PARTS, 2)
@@ -116,11 +132,8 @@ class FinderNet(nn.Module):
             parts.append(Answers(cls[..., 0], obj[..., 0], boxes, landmarks))
         return Answers(*(torch.cat(column, 1) for column in zip(*parts, strict=True)))
 
-    def maps(self, image: Tensor) -> list[Tensor]:
-        """(n, 16, h / S, w / S) for each stride S: logits of cls and obj, the numbers of the box, the landmarks in it.
-
-        The landmarks are told from the middle of the box, in its sides: so the size of the face is told once.
-        """
+    def looks(self, image: Tensor) -> Looks:
+        """What the heads see last, of (n, h, w, 3)."""
         x = self.stem((image.permute(0, 3, 1, 2).float() - 127.5) / 64.0)
         seen = []
         for stage, lateral in zip(self.stages, self.lateral, strict=True):
@@ -129,7 +142,15 @@ class FinderNet(nn.Module):
         joined = [seen[2]]
         for finer in (seen[1], seen[0]):
             joined.insert(0, finer + F.interpolate(joined[0], scale_factor=2.0, mode="nearest"))
-        return [torch.cat(both, 1) for both in zip(self.faces(joined), self.points(joined), strict=True)]
+        return Looks(self.faces.looks(joined), self.points.looks(joined))
+
+    def maps(self, looks: Looks) -> list[Tensor]:
+        """(n, 16, h / S, w / S) for each stride S: logits of cls and obj, the numbers of the box, the landmarks in it.
+
+        The landmarks are told from the middle of the box, in its sides: so the size of the face is told once.
+        """
+        told = zip(self.faces(looks.faces), self.points(looks.points), strict=True)
+        return [torch.cat(both, 1) for both in told]
 
 
 class Deployed(nn.Module):
@@ -141,7 +162,8 @@ class Deployed(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(n, h, w, 3) uint8 -> twelve (n, a, k), see the head of `mien.faces.find`."""
-        told = [x.flatten(2).transpose(1, 2).split(_PARTS, 2) for x in self.net.maps(image)]
+        maps = self.net.maps(self.net.looks(image))
+        told = [x.flatten(2).transpose(1, 2).split(_PARTS, 2) for x in maps]
         cls, obj, box, points = zip(*told, strict=True)
         points = map(_from_place, box, points)
         return (*(x.sigmoid() for x in (*cls, *obj)), *box, *points)

@@ -76,6 +76,19 @@ def load_weights(path: Path, net: nn.Module, key: str | None = None) -> dict[str
     return state
 
 
+def load_average(path: Path, net: nn.Module) -> list[dict[str, Any]]:
+    """Give a network the average ("average" of the parts, see `mien.training.ema`) of another run; its history.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    state = _read(path)
+    prefix = "module."
+    average = {name[len(prefix) :]: v for name, v in state["parts"]["average"].items() if name.startswith(prefix)}
+    net.load_state_dict(average)
+    return state["progress"]["history"]
+
+
 def _write(path: Path, state: dict[str, Any]) -> None:
     fresh = path.with_name(f".{path.name}.new")
     torch.save(state, fresh)

@@ -10,8 +10,9 @@ scenes: moved, scaled, stretched, tilted, mirrored, in other light, through othe
 
 A teacher may look at every window before it is relit and degraded ("function matching": Beyer et al., "Knowledge
 distillation: a good teacher is patient and consistent", 2022). Where no known face has taken a place, its obj is the
-target there, in regions to ignore, too; and where it is sure, its box, landmarks and cls are learned as well. What it
-sees, but nobody could behind the degradations, has no part in obj.
+target there, and where it is sure, its box, landmarks and cls are learned as well. No part in obj have regions to
+ignore in which it sees nothing, and what it sees, but nobody could behind the degradations. What it has in mind may be
+learned, too, see `mien.training.hints`; not where it overlooks a known face.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from mien.data.composites import ScenePlan, least_visible, random_steps
 from mien.data.degradations import Degradation, degrade
@@ -41,11 +42,9 @@ from mien.training import checkpoint, log
 from mien.training.checkpoint import Progress
 from mien.training.ema import averaged, network
 from mien.training.export import store_half
+from mien.training.hints import Hint, Look, hint_loss, maps_of
 from mien.training.scenes import Marks, Scenes
 from mien.training.schedule import Cosine, Moment, set_rate
-
-#: (h, w, 3) uint8 RGB -> the outputs of a finder by name, see `mien.faces.find`; its `Finder.answers` is one
-Look = Callable[[npt.NDArray[np.uint8]], Mapping[str, npt.NDArray[np.floating[Any]]]]
 
 _NOTHING = 0.1  # obj below which a teacher sees nothing
 
@@ -67,7 +66,7 @@ class Windows:
 class FinderRecipe:
     """How the finder is trained; an epoch is one pass over all scenes."""
 
-    epochs: int = 9
+    epochs: int = 10
     windows: tuple[Windows, ...] = (  # the second is for faces of up to 450 px, and as much work a batch
         Windows(px=224, batch=40, share=0.75),
         Windows(px=448, batch=10, share=0.25, whole_share=0.0, scale=(1.0, 1.8)),
@@ -75,7 +74,8 @@ class FinderRecipe:
     light: float = 0.2  #: standard deviation of the logarithms of gain and gamma, a third of it for each channel
     grey_share: float = 0.08
     sure: float = 0.3  #: obj of the teacher from which a place learns its box and landmarks
-    learning_rate: float = 2e-3
+    hint_weight: float = 2.0
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     warmup: float = 0.02  #: part of all steps
     ema: float = 0.999
@@ -93,6 +93,7 @@ class Lesson(NamedTuple):
 
     answers: Answers  #: cls and obj in 0..1
     counts: Tensor  #: (n, a) bool: what it sees there can be seen in the pixels of the batch, too
+    maps: list[Tensor] | None = None  #: see `mien.training.hints.maps_of`
 
 
 class Batch(NamedTuple):
@@ -115,6 +116,7 @@ def fit(
     validate: Callable[[FinderNet], dict[str, Any]],
     through: ScenePlan | None = None,
     teacher: Look | None = None,
+    begin: Path | None = None,
     tell: Callable[[str], None] = print,
 ) -> FinderNet:
     """Train, or go on from `work/checkpoint.pt`; one line of JSON for each epoch goes to `work/finder.jsonl`.
@@ -127,6 +129,7 @@ def fit(
         validate: metrics of a network in evaluation mode; watched, never used to choose.
         through: windows are seen through the degradations of that plan; None: as they are.
         teacher: see the head of this file.
+        begin: checkpoint of an earlier run: its average is where this one starts, and its epochs are counted.
         tell: receives a line for people now and then.
 
     Returns:
@@ -137,12 +140,15 @@ def fit(
     """
     torch.manual_seed(recipe.seed)
     net = FinderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    hint = None if teacher is None else Hint.of(teacher, net)
+    earlier = [] if begin is None else checkpoint.load_average(begin, net)
     average = averaged(net, recipe.ema)
-    optimizer = torch.optim.AdamW(net.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    learned = nn.ModuleList([net] if hint is None else [net, hint])
+    optimizer = torch.optim.AdamW(learned.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     rate = Cosine(recipe.warmup)
-    parts = {"net": net, "average": average, "optimizer": optimizer}
+    parts = {"learned": learned, "average": average, "optimizer": optimizer}
     file = work / checkpoint.FILE
-    progress = checkpoint.load(file, key, parts) if file.is_file() else Progress()
+    progress = checkpoint.load(file, key, parts) if file.is_file() else Progress(history=earlier)
     while progress.epoch < recipe.epochs:
         started = saved = time.monotonic()
         jobs = _jobs(len(scenes), recipe, progress.epoch)
@@ -150,7 +156,9 @@ def fit(
         for batch in _batches(partial(_read, scenes, recipe, through, teacher), jobs[progress.step :]):
             moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
             set_rate(optimizer, recipe.learning_rate * rate(moment))
-            terms = losses(net(batch.pixels), batch, recipe, progress.epoch)
+            looks = net.looks(batch.pixels)
+            maps = None if hint is None else hint(looks)
+            terms = losses(net.answers(looks), batch, recipe, len(progress.history), maps)
             optimizer.zero_grad()
             torch.stack(list(terms.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
@@ -179,7 +187,7 @@ def _end_epoch(
     net: FinderNet,
 ) -> None:
     progress.epoch += 1
-    record: dict[str, Any] = {"epoch": progress.epoch, "seconds": round(progress.seconds, 1)}
+    record: dict[str, Any] = {"epoch": 1 + len(progress.history), "seconds": round(progress.seconds, 1)}
     record |= {f"loss_{name}": round(value / steps, 5) for name, value in progress.sums.items()}
     if progress.epoch % recipe.validate_every == 0 or progress.epoch == recipe.epochs:
         record |= validate(net)
@@ -190,15 +198,25 @@ def _end_epoch(
 # ---- targets and losses ---------------------------------------------------------------------------------------------
 
 
-def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> dict[str, Tensor]:
-    """All terms of the head of this file, weighted as in this epoch (from 0), by name."""
+def losses(
+    answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int, maps: list[Tensor] | None = None
+) -> dict[str, Tensor]:
+    """All terms of the head of this file, weighted as in this epoch (from 0), by name.
+
+    Args:
+        answers: of the network.
+        batch: what it looked at.
+        recipe: weights.
+        epoch: from 0.
+        maps: what a teacher would have in mind, as `mien.training.hints.Hint` has it; None: no hints.
+    """
     side = batch.pixels.shape[1]
     place, stride = grid(side, side)
     with torch.no_grad():
         owner = assign(answers, batch.boxes, batch.is_face, place, stride)
         passed = on_ignored(batch.boxes, batch.is_ignored, place, stride)
     target = _targets(answers, batch, owner, recipe.sure)
-    counted = (owner >= 0) | (~passed if batch.lesson is None else batch.lesson.counts)
+    counted = (owner >= 0) | (~passed if batch.lesson is None else _counted(batch.lesson, passed))
     n = max(1.0, float(target.share.sum()))
     share = target.share / n
     boxes, size = answers.boxes[target.at], (target.boxes[:, 2:] - target.boxes[:, :2]).prod(1).sqrt()
@@ -206,12 +224,22 @@ def losses(answers: Answers, batch: Batch, recipe: FinderRecipe, epoch: int) -> 
     cls = F.binary_cross_entropy_with_logits(answers.cls[target.at], target.cls, reduction="none")
     weight = recipe.first_weight if epoch < recipe.first_epochs else recipe.landmark_weight
     points = landmark_loss(answers.landmarks[target.at], target.landmarks, size)
-    return {
+    terms = {
         "box": recipe.box_weight * (share * eiou_loss(boxes, target.boxes)).sum(),
         "cls": (share * cls).sum(),
         "obj": (obj * counted).sum() / n,
         "landmarks": weight * (share * points).sum(),
     }
+    if maps is not None and batch.lesson is not None and batch.lesson.maps is not None:
+        is_seen = batch.lesson.answers.obj >= _NOTHING
+        taken = batch.lesson.counts & (is_seen | (owner < 0))
+        terms["hints"] = recipe.hint_weight * hint_loss(maps, batch.lesson.maps, is_seen, taken)
+    return terms
+
+
+def _counted(lesson: Lesson, passed: Tensor) -> Tensor:
+    """(n, a) whether a place that no face has taken has a part in obj; `passed` are those in regions to ignore."""
+    return lesson.counts & ~(passed & (lesson.answers.obj < _NOTHING))
 
 
 class _Targets(NamedTuple):
@@ -356,9 +384,10 @@ def _read(scenes: Scenes, recipe: FinderRecipe, through: ScenePlan | None, teach
 
 
 def _lesson(teacher: Look, views: Sequence[npt.NDArray[np.uint8]], steps: Sequence[tuple[Degradation, ...]]) -> Lesson:
-    told, side = taught(teacher, np.stack(views)), views[0].shape[0]
-    seen = [_visible(boxes, step, side) for boxes, step in zip(told.boxes.numpy(), steps, strict=True)]
-    return Lesson(told, (told.obj < _NOTHING) | torch.from_numpy(np.stack(seen)))
+    told, side = [teacher(view) for view in views], views[0].shape[0]
+    answers = taught(told, side)
+    seen = [_visible(boxes, step, side) for boxes, step in zip(answers.boxes.numpy(), steps, strict=True)]
+    return Lesson(answers, (answers.obj < _NOTHING) | torch.from_numpy(np.stack(seen)), maps_of(told))
 
 
 def window(
@@ -367,12 +396,15 @@ def window(
     """A random window of a scene, and what of its faces is there.
 
     Faces of which 60 % are inside stay; of the others, regions to ignore. Beyond the scene it is black, as it is below
-    and to the right of what a finder is fed. Where a window shrinks its scene, it skips pixels, as cheap software does.
+    and to the right of what a finder is fed. Where a window shrinks its scene, it skips no pixels.
     """
     side = windows.px
     turn, scale = np.eye(2), 1.0
     if rng.random() >= windows.whole_share:
         scale = float(np.exp(rng.uniform(*np.log(windows.scale))))
+        if scale < 1:
+            pixels, marks = _shrunk(pixels, marks, scale)
+            scale = 1.0
         t, longer = np.deg2rad(rng.normal(0, windows.tilt_deg)), np.exp(rng.uniform(-1, 1) * windows.stretch)
         turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) @ np.diag([longer, 1 / longer])
     wide = round(side / scale)
@@ -400,6 +432,16 @@ def window(
     return view, (boxes[there].astype(np.float32), landmarks[there].astype(np.float32), (ignored | (part < 0.6))[there])
 
 
+def _shrunk(pixels: npt.NDArray[np.uint8], marks: Marks, scale: float) -> tuple[npt.NDArray[np.uint8], Marks]:
+    """A scene and its marks at another scale, at most 1."""
+    h, w = pixels.shape[:2]
+    size = round(w * scale), round(h * scale)
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
+    boxes, landmarks, ignored = marks
+    factor = np.array([size[0] / w, size[1] / h], np.float32)
+    return np.asarray(small), (boxes * np.tile(factor, 2), landmarks * factor, ignored)
+
+
 def shot(
     view: npt.NDArray[np.uint8], steps: tuple[Degradation, ...], recipe: FinderRecipe, rng: np.random.Generator
 ) -> npt.NDArray[np.uint8]:
@@ -413,22 +455,21 @@ def shot(
     return np.asarray(degrade(picture, steps, seed=int(rng.integers(2**32))))
 
 
-def taught(teacher: Look, views: npt.NDArray[np.uint8]) -> Answers:
+def taught(told: Sequence[Mapping[str, npt.NDArray[Any]]], side: int) -> Answers:
     """What a teacher says of each place.
 
     Args:
-        teacher: see the head of this file.
-        views: (n, s, s, 3), s a multiple of 32.
+        told: its outputs for each of n windows.
+        side: of the windows, a multiple of 32.
 
     Returns:
         cls and obj in 0..1, boxes and landmarks in pixels.
     """
-    told = [teacher(view) for view in views]
     whole = {
         name: torch.from_numpy(np.stack([np.concatenate([one[f"{name}_{s}"][0] for s in STRIDES]) for one in told]))
         for name in ("cls", "obj", "bbox", "kps")
     }
-    place, stride = grid(*views.shape[1:3])
+    place, stride = grid(side, side)
     box = whole["bbox"].clamp(-64, 64)
     middle, half = place + stride[:, None] * box[..., :2], stride[:, None] / 2 * box[..., 2:].clamp(max=8).exp()
     points = place[:, None] + stride[:, None, None] * whole["kps"].unflatten(2, (5, 2))

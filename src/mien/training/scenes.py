@@ -98,7 +98,7 @@ def _marks(faces: Sequence[Face], ignored: Sequence[tuple[float, ...]]) -> Marks
 
 def _key(sources: Sources, plan: ScenePlan, count: int, seed: int) -> str:
     seen = [
-        (s.sample.name, [asdict(f) for f in (*s.faces, *s.doubtful)])
+        (s.sample.name, [asdict(f) for f in (*s.faces, *s.doubtful, *s.others)])
         for s in (*sources.portraits, *sources.cut_out, *sources.photographs)
     ]
     names = [sample.name for sample in sources.empty]
