@@ -196,6 +196,7 @@ def test_bombs_are_refused_quickly_and_in_little_memory(tmp_path, small):
         assert peak_mb < 300, f"{name}: {peak_mb:.0f} MB, {message}"
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_photo_of_100_megapixels(tmp_path, small):
     photo = tmp_path / "photo.jpg"
@@ -228,6 +229,7 @@ print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[
 """
 
 
+@pytest.mark.slow
 @needs_proc
 def test_six_threads_need_the_memory_of_one_big_picture(tmp_path):
     photo = tmp_path / "photo.png"

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import face_sources
 import scripts
@@ -23,6 +25,12 @@ def test_two_finders_side_by_side(
     benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = face_sources.write(tmp_path / "data")
+    originals = root / "biq2021" / "originals"
+    originals.mkdir()
+    for name in ("p0.jpg", "p2.jpg"):  # with people, and without
+        red = np.zeros((512, 512, 3), np.uint8)
+        red[200:300, 200:300, 0] = 250
+        Image.fromarray(red).save(originals / name)
     ours = tiny_finder.write(tmp_path / "ours.onnx", card=True)
     theirs = tiny_finder.write(tmp_path / "theirs.onnx", rgb=False)
     small = ["--each", "1", "--photographs", "2", "--rounds", "1", "--json", str(tmp_path / "out.json")]
@@ -38,5 +46,7 @@ def test_two_finders_side_by_side(
     assert first.keys() == second.keys() >= {"clean", "turned", "photographs", "empty"}
     assert first["clean"]["average_precision"] == second["clean"]["average_precision"]  # the same network, twice
     assert set(facts["ms"]) == {"320", "640"} and set(facts["by_size"]) == {"tiny-finder@7", "theirs.onnx"}
+    alone = facts["originals"]["theirs.onnx"]
+    assert alone["pictures"] == 1 and alone["first_look"] == alone["both_looks"] >= 1  # found at once: no second look
     assert facts["targets"]["fewer false faces without people"] is False
     assert "BROKEN fewer false faces without people" in told

@@ -77,6 +77,7 @@ def test_pictures_of_any_shape_become_one_size() -> None:
         assert view(Image.new("RGB", size)).shape == (1, 3, 1231, 1907)
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_same_scores_for_any_number_of_pictures(net: MobileIQAStudent, tmp_path: Path) -> None:
     @torch.inference_mode()
     def network(batch: Arrays) -> Arrays:

@@ -93,6 +93,7 @@ def test_attention_among_places_does_not_care_which_place_is_where() -> None:
     assert torch.equal(seen[0][0, :, :8], maps[0][0].flatten(1).T)
 
 
+@pytest.mark.slow
 def test_the_onnx_file_gives_the_same_scores_for_any_number_of_pictures(net: MoNet, tmp_path: Path) -> None:
     @torch.inference_mode()
     def network(batch: Arrays) -> Arrays:

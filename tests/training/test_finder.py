@@ -423,6 +423,7 @@ def test_the_checkpoint_of_another_run_is_refused(drawn: Scenes, tmp_path: Path)
         finder.fit(drawn, recipe, tmp_path, "another", validate=lambda net: {}, tell=lambda line: None)
 
 
+@pytest.mark.slow
 def test_it_learns(drawn: Scenes, tmp_path: Path) -> None:
     still = replace(SMALL, whole_share=1.0)
     recipe = replace(RECIPE, epochs=24, learning_rate=5e-3, light=0.0, grey_share=0.0, windows=(still,))

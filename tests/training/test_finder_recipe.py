@@ -46,6 +46,7 @@ def test_the_quick_recipe_makes_a_finder_with_its_card(recipe: ModuleType, tmp_p
     assert json.loads(again.read_text())["sha256"] == facts["sha256"]  # nothing is left to learn
 
 
+@pytest.mark.slow
 def test_without_a_teacher_the_tables_are_learned_from(recipe: ModuleType, tmp_path: Path) -> None:
     root = face_sources.write(tmp_path / "data")
     short = replace(recipe.QUICK, training=replace(recipe.QUICK.training, epochs=1))
@@ -53,6 +54,7 @@ def test_without_a_teacher_the_tables_are_learned_from(recipe: ModuleType, tmp_p
     assert facts["training"]["teacher"] is None and facts["training"]["portraits_labelled"] == "by their table"
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_from_another_says_so(recipe: ModuleType, tmp_path: Path) -> None:
     root = face_sources.write(tmp_path / "data")
     short = replace(recipe.QUICK, training=replace(recipe.QUICK.training, epochs=1))

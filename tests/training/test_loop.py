@@ -249,6 +249,7 @@ def test_a_run_of_few_steps_is_not_judged_by_the_statistics_that_it_began_with(p
     assert fitted.net.get_buffer("norm.running_mean").mean() == pytest.approx(100 * 0.9**4, abs=1)
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_too(parts, tmp_path):
     fitted = fit(replace(RECIPE, epochs=6, bf16=True), parts, tmp_path, HERE, Way())
     assert fitted.history[-1]["loss_mse"] < fitted.history[0]["loss_mse"]

@@ -143,13 +143,19 @@ class Finder:
         """
         image = _image(picture)
         seen = min(self.size_px, max(image.size))
-        faces = self._look(image, seen, self.confidence)
+        faces = self.look(image, seen, self.confidence)
         if not faces and seen > AGAIN_FROM_PX:
-            faces = self._look(image, seen // 2, max(self.confidence, AGAIN_CONFIDENCE))
+            faces = self.look(image, seen // 2, max(self.confidence, AGAIN_CONFIDENCE))
         return faces
 
-    def _look(self, image: Image.Image, size_px: int, confidence: float) -> list[Face]:
-        """The faces that the network sees in the picture at that size."""
+    def look(self, image: Image.Image, size_px: int, confidence: float) -> list[Face]:
+        """The faces that one run of the network sees, as `find` returns them.
+
+        Args:
+            image: upright, RGB.
+            size_px: longest side of what the network sees; a smaller picture is not enlarged.
+            confidence: 0..1, what a face must reach.
+        """
         pixels, scale = fit(image, size_px)
         found = decode(self.answers(pixels), pixels.shape[1], confidence)
         found = found[nms(found.boxes, found.confidence, self.nms_iou)]

@@ -129,7 +129,8 @@ def true_scores(study: Hosted, spread: float) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("design", ["full", pytest.param("active", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("design", ["full", "active"])
 def test_the_scale_of_simulated_observers_is_recovered_from_pairs(
     design: str, database: Database, make_study, tmp_path: Path
 ):
