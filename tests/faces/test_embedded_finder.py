@@ -46,10 +46,12 @@ def test_it_is_half_a_megabyte_at_most():
 def test_its_card_says_what_it_learned_from_and_what_it_cannot(card):
     for field in ("licence", "input", "find", "training", "metrics", "known_failures"):
         assert card[field], field
-    assert card["training"]["start"] == "random weights"
+    training = card["training"]
+    assert training["start"] == "random weights" or len(training["start_sha256"]) == 64
     assert "YuNet" in json.dumps(card["training"]["data"])
     log = (FOLDER / EMBEDDED).with_suffix(".log.jsonl").read_text().splitlines()
-    assert len(log) == card["training"]["settings"]["training"]["epochs"] == card["training"]["epochs_logged"]
+    epochs = training.get("epochs_before", 0) + training["settings"]["training"]["epochs"]
+    assert len(log) == training["epochs_logged"] == epochs
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,8 +64,10 @@ def test_the_largest_face_of_the_portrait_is_found_however_bad_the_picture(finde
 
 @pytest.mark.parametrize("side", [128, 256, 512])
 def test_a_portrait_is_found_at_every_size(finder, side):
-    small = opened("portrait").resize((side, side))
-    assert finder.find(small)[0].confidence >= finder.confidence
+    portrait = opened("portrait")
+    face = finder.find(portrait.resize((side, side)))[0]
+    scale = np.tile((side / portrait.width, side / portrait.height), 2)
+    assert overlap(np.array(face.box), scale * np.array(finder.find(portrait)[0].box)) > 0.6
 
 
 def test_its_landmarks_lie_where_a_face_has_them(finder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -63,9 +64,12 @@ def test_a_large_picture_is_shrunk_and_its_faces_are_not(tmp_path: Path) -> None
     assert face.landmarks[0] == pytest.approx((5 * 36, 5 * 20), abs=0.5)
 
 
-@pytest.mark.parametrize(("side", "red", "expected"), [(640, 230, 1), (640, 190, 0), (320, 230, 0)])
+@pytest.mark.parametrize(
+    ("side", "red", "confidence", "expected"),
+    [(640, 230, 0.5, 1), (640, 190, 0.5, 0), (640, 230, 0.95, 0), (320, 230, 0.5, 0)],
+)
 def test_where_nothing_is_found_half_the_size_is_looked_at_by_who_must_be_surer(
-    finder: Finder, side: int, red: int, expected: int, monkeypatch: pytest.MonkeyPatch
+    finder: Finder, side: int, red: int, confidence: float, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is red at a place shows only at half the size: the first look is at a picture without it."""
     asked = []
@@ -76,6 +80,7 @@ def test_where_nothing_is_found_half_the_size_is_looked_at_by_who_must_be_surer(
         return real(pixels if len(asked) == 2 else np.zeros_like(pixels))
 
     monkeypatch.setattr(finder, "answers", answers)
+    monkeypatch.setattr(finder, "confidence", confidence)
     faces = finder.find(picture(side, side, (5, 3), cell_px=16, red=red))  # 230 is 0.9, 190 is 0.75
     assert asked == ([640, 320] if side == 640 else [320])
     assert len(faces) == expected
@@ -202,8 +207,8 @@ def test_the_card_names_the_finder_and_its_settings(tmp_path: Path) -> None:
     assert (ours.model_id, ours.size_px, ours.confidence, ours.nms_iou) == ("tiny-finder@7", 128, 0.4, 0.3)
     assert Finder.load(file, size_px=320, confidence=0.9).size_px == 320
     file.with_suffix(".json").unlink()
-    plain = Finder.load(file)
-    assert (plain.model_id, plain.size_px, plain.confidence) == ("red.onnx", find.SIZE_PX, find.CONFIDENCE)
+    plain, known = Finder.load(file), hashlib.sha256(file.read_bytes()).hexdigest()[:8]
+    assert (plain.model_id, plain.size_px, plain.confidence) == (f"red.onnx@{known}", find.SIZE_PX, find.CONFIDENCE)
 
 
 def test_a_file_that_is_not_the_one_of_its_card_is_refused(tmp_path: Path) -> None:

@@ -12,12 +12,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+HEAD = "bbox_head.multi_level_cls.{}.conv1.weight"
 SIDE = 24  #: of every box, pixels of the network
 KPS = (-0.5, -0.5, 1.5, -0.5, 0.5, 0.5, 0.0, 1.5, 1.0, 1.5)  #: landmarks in cells of 8 px
 
 
-def network(*, rgb: bool = True, sides: tuple[str | int, str | int] = ("h", "w")) -> onnx.ModelProto:
-    """A face at every cell of 8 px, as confident as the cell is red; the other strides find nothing."""
+def network(
+    *, rgb: bool = True, sides: tuple[str | int, str | int] = ("h", "w"), heads: bool = False
+) -> onnx.ModelProto:
+    """A face at every cell of 8 px, as confident as the cell is red; the other strides find nothing.
+
+    With `heads` the redness goes through a convolution with the name of YuNet's, so that it may give hints.
+    """
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
 
@@ -33,8 +39,12 @@ def network(*, rgb: bool = True, sides: tuple[str | int, str | int] = ("h", "w")
     if rgb:
         x = op("Transpose", op("Cast", x, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     red = op("Div", op("Gather", x, const([0 if rgb else 2], np.int64), axis=1), const(255.0))
-    for stride in (8, 16, 32):
+    for level, stride in enumerate((8, 16, 32)):
         cell = op("AveragePool", red, kernel_shape=[stride, stride], strides=[stride, stride])
+        if heads:
+            one = numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), HEAD.format(level))
+            weights.append(one)
+            cell = op("Conv", cell, one.name)
         flat = op("Reshape", cell, const([0, -1, 1], np.int64))
         sure = op("Mul", flat, const(float(stride == 8)), output=f"cls_{stride}")
         op("Identity", sure, output=f"obj_{stride}")

@@ -70,7 +70,7 @@ def test_a_place_looks_at_its_own_surroundings(net: FinderNet) -> None:
     other = grey.clone()
     other[:, :16, :16] = 255
     with torch.no_grad():
-        one, two = (net.maps(net.looks(image))[0] for image in (grey, other))
+        one, two = (net.maps(net.features(image))[0] for image in (grey, other))
         moved = (one - two).abs().amax(1)[0]
     assert float(moved[0, 0]) > 0
     assert int(moved.argmax()) // 40 < 12 and int(moved.argmax()) % 40 < 12

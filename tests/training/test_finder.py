@@ -14,12 +14,14 @@ import face_sources
 
 torch = pytest.importorskip("torch")
 
+from faces import tiny_finder  # noqa: E402
 from mien.core.errors import UsageError  # noqa: E402
 from mien.data import composites  # noqa: E402
 from mien.data.composites import ScenePlan  # noqa: E402
 from mien.data.degradations import Degradation  # noqa: E402
 from mien.faces.find import Finder, decode  # noqa: E402
-from mien.models.finder_net import Answers  # noqa: E402
+from mien.models.finder_net import Answers, FinderNet  # noqa: E402
+from mien.runtime.model_file import open_session  # noqa: E402
 from mien.training import finder, scenes  # noqa: E402
 from mien.training.finder import (  # noqa: E402
     Batch,
@@ -33,6 +35,7 @@ from mien.training.finder import (  # noqa: E402
     taught,
     window,
 )
+from mien.training.hints import exposed  # noqa: E402
 from mien.training.scenes import Scenes  # noqa: E402
 
 SMALL = Windows(px=64, batch=3)
@@ -373,12 +376,24 @@ class KilledError(Exception):
     pass
 
 
-def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, teacher: Finder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, tmp_path: Path, goes_on: bool) -> None:
+    """With a teacher and its hints; from random weights, and from those of another run."""
+    file = tiny_finder.write(tmp_path / "red.onnx", rgb=False, heads=True)
+    teacher = Finder(open_session(exposed(file), 1, file), "red").answers
+    begin = tmp_path / "first" / "checkpoint.pt"
+
+    def validate(net: FinderNet) -> dict[str, float]:
+        finder.export(net, tmp_path / "watched.onnx")  # leaves the network as it is
+        return {"seen": 1.0}
+
     def train(work: Path, recipe: FinderRecipe, tell=lambda line: None) -> dict[str, torch.Tensor]:
         work.mkdir(exist_ok=True)
-        looks = {"through": THROUGH, "teacher": teacher.answers}
-        net = finder.fit(drawn, recipe, work, "key", validate=lambda net: {"seen": 1.0}, tell=tell, **looks)
-        return net.state_dict()
+        given = {"through": THROUGH, "teacher": teacher, "begin": begin if goes_on and work != begin.parent else None}
+        return finder.fit(drawn, recipe, work, "key", validate=validate, tell=tell, **given).state_dict()
+
+    if goes_on:
+        train(begin.parent, replace(RECIPE, epochs=1, validate_every=9))
 
     whole = train(tmp_path / "whole", RECIPE)
     lines: list[str] = []
@@ -395,7 +410,10 @@ def test_a_run_that_was_killed_ends_with_the_same_weights(drawn: Scenes, teacher
     resumed = train(tmp_path / "killed", often)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     log = (tmp_path / "killed" / "finder.jsonl").read_text().splitlines()
-    assert [json.loads(line).get("seen") for line in log] == [None, 1.0]  # every second epoch is validated
+    records = [json.loads(line) for line in log]
+    assert [line.get("seen") for line in records][-2:] == [None, 1.0]  # every second epoch is validated
+    assert [line["epoch"] for line in records] == ([1, 2, 3] if goes_on else [1, 2])
+    assert all(line["loss_hints"] > 0 for line in records)
 
 
 def test_a_run_goes_on_from_another_ones_average(drawn: Scenes, tmp_path: Path) -> None:
@@ -414,6 +432,37 @@ def test_a_run_goes_on_from_another_ones_average(drawn: Scenes, tmp_path: Path) 
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     other = train("alone", 1, 0.0)
     assert any(not torch.allclose(first[name], other[name], atol=1e-3) for name in first)
+
+
+def test_a_run_that_goes_on_sees_other_windows_than_the_one_before(
+    drawn: Scenes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[tuple[int, ...]] = []
+    real = finder._read
+    monkeypatch.setattr(finder, "_read", lambda *given: (seeds.append(given[-1].seed), real(*given))[1])
+    silent = {"validate": lambda net: {}, "tell": lambda line: None}
+    for name, begin in (("one", None), ("two", tmp_path / "one" / "checkpoint.pt")):
+        (tmp_path / name).mkdir()
+        finder.fit(drawn, RECIPE, tmp_path / name, name, begin=begin, **silent)
+    assert len(seeds) == 16 == len(set(seeds))
+
+
+def test_only_the_checkpoint_of_such_a_run_that_has_ended_can_be_gone_on_from(drawn: Scenes, tmp_path: Path) -> None:
+    silent = {"validate": lambda net: {}, "tell": lambda line: None}
+    finder.fit(drawn, replace(RECIPE, epochs=1), tmp_path, "one", **silent)
+    ended = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    inside, other = tmp_path / "inside.pt", tmp_path / "other.pt"
+    torch.save({**ended, "progress": {**ended["progress"], "step": 2}}, inside)
+    torch.save({**ended, "parts": {"average": {"module.x": torch.zeros(1)}}}, other)
+    for file, reason in ((inside, "inside an epoch"), (other, "no checkpoint of such a network")):
+        with pytest.raises(UsageError, match=reason):
+            finder.fit(drawn, RECIPE, tmp_path / "new", "new", begin=file, **silent)
+
+
+def test_too_few_scenes_for_a_batch_are_refused(drawn: Scenes, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, windows=(replace(SMALL, batch=len(drawn) + 1),))
+    with pytest.raises(UsageError, match="12 scenes do not fill a batch of 13 windows"):
+        finder.fit(drawn, recipe, tmp_path, "key", validate=lambda net: {}, tell=lambda line: None)
 
 
 def test_the_checkpoint_of_another_run_is_refused(drawn: Scenes, tmp_path: Path) -> None:

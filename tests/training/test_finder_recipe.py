@@ -59,8 +59,22 @@ def test_a_run_that_goes_on_from_another_says_so(recipe: ModuleType, tmp_path: P
     root = face_sources.write(tmp_path / "data")
     short = replace(recipe.QUICK, training=replace(recipe.QUICK.training, epochs=1))
     recipe.run(short, root, None, tmp_path / "first", tmp_path / "out")
-    begin = tmp_path / "first" / "checkpoint.pt"
+    begin = recipe.Begin(tmp_path / "first" / "checkpoint.pt", "drawn@1")
     facts = json.loads(recipe.run(short, root, None, tmp_path / "second", tmp_path / "out", begin).read_text())
-    assert facts["training"]["epochs_logged"] == 2
-    assert "first 1 epochs" in facts["training"]["start"]
-    assert hashlib.sha256(begin.read_bytes()).hexdigest() in facts["training"]["start"]
+    assert (facts["training"]["epochs_before"], facts["training"]["epochs_logged"]) == (1, 2)
+    assert "drawn@1 after its 1 epochs" in facts["training"]["start"]
+    assert facts["training"]["start_sha256"] == hashlib.sha256(begin.checkpoint.read_bytes()).hexdigest()
+
+
+def test_a_smaller_run_never_writes_where_the_shipped_finder_lies(
+    recipe: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(recipe, "run", lambda recipe, root, teacher, work, out, begin: asked.append((work, out)))
+    for options in ([], ["--quick"], ["--scenes", "50"], ["--epochs", "1"], ["--work", "w", "--out", "o"]):
+        monkeypatch.setattr("sys.argv", ["face_finder.py", "--data", "d", *options])
+        recipe.main()
+    (work, out), *smaller, named = asked
+    assert out == FOLDER and named == (Path("w"), Path("o"))
+    assert all(w / "out" == o for w, o in smaller)
+    assert len({work, *(w for w, _ in smaller[:2])}) == 3  # scenes of another run are not rendered over

@@ -5,7 +5,7 @@ blur, motion, dark, noise, jpeg (quality 5 to 15)    the same, seen through one 
 tiny           24 to 48 px
 large          160 to 280 px
 turned         by 30 to 90 degrees
-covered        40 to 55 % of it, from one side, or an ellipse
+covered        40 to 55 % of it, from one side, or (3 in 10) an ellipse over 13 to 44 %
 photographs    of people, with the faces that YuNet saw in the originals (confidence 0.85 and above; other ones are
                ignored): how well a finder agrees with YuNet rather than with the truth
 empty          photographs in which YuNet saw nobody; what is found there is false

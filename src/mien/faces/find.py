@@ -14,6 +14,7 @@ numbers (u, v, p, q) of its box:
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ STRIDES = (8, 16, 32)  #: pixels between the places of each grid
 CONFIDENCE = 0.7  #: of a finder whose card names no other, or that has no card
 SIZE_PX = 640
 NMS_IOU = 0.45
-AGAIN_FROM_PX = 320  #: where nothing is found in more than that, half of it is looked at, too
+AGAIN_FROM_PX = 320  #: where nothing is found and the network saw more than that, it looks again at half that size
 AGAIN_CONFIDENCE = 0.8  #: what a face must reach there, at least
 MOST = 2000  #: places that are looked at; more of them are not faces, but a picture of noise
 
@@ -61,7 +62,7 @@ class Finder:
 
     Args:
         session: of onnxruntime, of one of the two kinds above.
-        model_id: name@version, or the name of the file.
+        model_id: name@version, or name of the file and the beginning of its SHA-256.
         size_px: longest side of what the network sees.
         confidence: 0..1, what a face must reach.
         nms_iou: 0..1, overlap from which the less confident of two boxes is dropped.
@@ -114,13 +115,13 @@ class Finder:
         """
         where = _where(path)
         facts = read_card(where) if path is None or where.with_suffix(".json").is_file() else None
-        session = open_session(_bytes(where, facts), threads or usable_cores(), where)
+        network = _bytes(where, facts)
+        session = open_session(network, threads or usable_cores(), where)
         _check(session, where)
         advice = {} if facts is None else field(facts, where, "find")
-        model_id = where.name if facts is None else f"{field(facts, where, 'name')}@{field(facts, where, 'version')}"
         return cls(
             session,
-            model_id,
+            _model_id(where, facts, network),
             size_px=_first(size_px, advice.get("size_px"), SIZE_PX),
             confidence=_first(confidence, advice.get("confidence"), CONFIDENCE),
             nms_iou=_first(nms_iou, advice.get("nms_iou"), NMS_IOU),
@@ -143,19 +144,23 @@ class Finder:
         """
         image = _image(picture)
         seen = min(self.size_px, max(image.size))
-        faces = self.look(image, seen, self.confidence)
+        faces = self.find_at(image, seen, self.confidence)
         if not faces and seen > AGAIN_FROM_PX:
-            faces = self.look(image, seen // 2, max(self.confidence, AGAIN_CONFIDENCE))
+            faces = self.find_at(image, seen // 2, max(self.confidence, AGAIN_CONFIDENCE))
         return faces
 
-    def look(self, image: Image.Image, size_px: int, confidence: float) -> list[Face]:
-        """The faces that one run of the network sees, as `find` returns them.
+    def find_at(self, picture: Image.Image | Pixels, size_px: int, confidence: float) -> list[Face]:
+        """The faces that one run of the network sees, as `find` takes and returns them.
 
         Args:
-            image: upright, RGB.
+            picture: upright; an image of any mode, or (h, w, 3) uint8 RGB.
             size_px: longest side of what the network sees; a smaller picture is not enlarged.
             confidence: 0..1, what a face must reach.
+
+        Raises:
+            UsageError: an array of another shape or type, or a picture without pixels.
         """
+        image = _image(picture)
         pixels, scale = fit(image, size_px)
         found = decode(self.answers(pixels), pixels.shape[1], confidence)
         found = found[nms(found.boxes, found.confidence, self.nms_iou)]
@@ -308,6 +313,13 @@ def _where(path: str | os.PathLike[str] | None) -> Path:
             "an .onnx file such as YuNet's"
         )
     return FOLDER / EMBEDDED
+
+
+def _model_id(path: Path, facts: Mapping[str, Any] | None, network: bytes) -> str:
+    """Name and version of the card; without one the name of the file and the beginning of its SHA-256."""
+    if facts is not None:
+        return f"{field(facts, path, 'name')}@{field(facts, path, 'version')}"
+    return f"{path.name}@{hashlib.sha256(network).hexdigest()[:8]}"
 
 
 def _bytes(path: Path, facts: Mapping[str, Any] | None) -> bytes:

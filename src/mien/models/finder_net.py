@@ -35,8 +35,8 @@ class Answers(NamedTuple):
     landmarks: Tensor  #: (n, a, 5, 2) pixels
 
 
-class Looks(NamedTuple):
-    """Maps (n, neck, h / S, w / S) for each stride S, from which the heads tell."""
+class Features(NamedTuple):
+    """The last maps before the answers, (n, neck, h / S, w / S) for each stride S."""
 
     faces: list[Tensor]
     points: list[Tensor]
@@ -73,13 +73,13 @@ class Head(nn.Module):
         for tell in self.tell:
             cast("nn.Parameter", tell.bias).data[:] = torch.tensor(start)
 
-    def looks(self, maps: list[Tensor]) -> list[Tensor]:
+    def features(self, maps: list[Tensor]) -> list[Tensor]:
         """(n, c, h / S, w / S) for each stride S -> the same shapes: what the numbers are told from."""
         return [F.relu(self.look(x)) for x in maps]
 
-    def forward(self, looks: list[Tensor]) -> list[Tensor]:
-        """What `looks` gives -> (n, numbers, h / S, w / S)."""
-        return [tell(x) for x, tell in zip(looks, self.tell, strict=True)]
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """(n, c, h / S, w / S) for each stride S -> (n, numbers, h / S, w / S)."""
+        return [tell(x) for x, tell in zip(features, self.tell, strict=True)]
 
 
 class FinderNet(nn.Module):
@@ -117,12 +117,12 @@ class FinderNet(nn.Module):
 
     def forward(self, image: Tensor) -> Answers:
         """See the head of this file; boxes and landmarks are in pixels of `image`."""
-        return self.answers(self.looks(image))
+        return self.answers(self.features(image))
 
-    def answers(self, looks: Looks) -> Answers:
-        """What the heads tell from their looks."""
+    def answers(self, features: Features) -> Answers:
+        """What the heads tell; boxes and landmarks in pixels."""
         parts = []
-        for stride, told in zip(STRIDES, self.maps(looks), strict=True):
+        for stride, told in zip(STRIDES, self.maps(features), strict=True):
             n, _, h, w = told.shape
             place = places(h, w, stride, told.device)
             cls, obj, box, points = told.flatten(2).transpose(1, 2).split(_PARTS, 2)
@@ -132,8 +132,8 @@ class FinderNet(nn.Module):
             parts.append(Answers(cls[..., 0], obj[..., 0], boxes, landmarks))
         return Answers(*(torch.cat(column, 1) for column in zip(*parts, strict=True)))
 
-    def looks(self, image: Tensor) -> Looks:
-        """What the heads see last, of (n, h, w, 3)."""
+    def features(self, image: Tensor) -> Features:
+        """Of pictures (n, h, w, 3) uint8."""
         x = self.stem((image.permute(0, 3, 1, 2).float() - 127.5) / 64.0)
         seen = []
         for stage, lateral in zip(self.stages, self.lateral, strict=True):
@@ -142,14 +142,14 @@ class FinderNet(nn.Module):
         joined = [seen[2]]
         for finer in (seen[1], seen[0]):
             joined.insert(0, finer + F.interpolate(joined[0], scale_factor=2.0, mode="nearest"))
-        return Looks(self.faces.looks(joined), self.points.looks(joined))
+        return Features(self.faces.features(joined), self.points.features(joined))
 
-    def maps(self, looks: Looks) -> list[Tensor]:
+    def maps(self, features: Features) -> list[Tensor]:
         """(n, 16, h / S, w / S) for each stride S: logits of cls and obj, the numbers of the box, the landmarks in it.
 
         The landmarks are told from the middle of the box, in its sides: so the size of the face is told once.
         """
-        told = zip(self.faces(looks.faces), self.points(looks.points), strict=True)
+        told = zip(self.faces(features.faces), self.points(features.points), strict=True)
         return [torch.cat(both, 1) for both in told]
 
 
@@ -162,7 +162,7 @@ class Deployed(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """(n, h, w, 3) uint8 -> twelve (n, a, k), see the head of `mien.faces.find`."""
-        maps = self.net.maps(self.net.looks(image))
+        maps = self.net.maps(self.net.features(image))
         told = [x.flatten(2).transpose(1, 2).split(_PARTS, 2) for x in maps]
         cls, obj, box, points = zip(*told, strict=True)
         points = map(_from_place, box, points)

@@ -51,7 +51,7 @@ def load(path: Path, key: str, parts: Mapping[str, Any]) -> Progress:
     if state.get("key") != key:
         raise UsageError(
             f"{path} belongs to a run with another recipe, other settings or other data: a resumed run must be the "
-            f"same one. Choose another --out, or begin again with --overwrite"
+            f"same one. Choose another folder, or remove the file (mien train: --overwrite)"
         )
     for name, part in parts.items():
         part.load_state_dict(state["parts"][name])
@@ -80,13 +80,17 @@ def load_average(path: Path, net: nn.Module) -> list[dict[str, Any]]:
     """Give a network the average ("average" of the parts, see `mien.training.ema`) of another run; its history.
 
     Raises:
-        UsageError: the file is damaged.
+        UsageError: the file is damaged, of another network, or was saved inside an epoch.
     """
-    state = _read(path)
-    prefix = "module."
-    average = {name[len(prefix) :]: v for name, v in state["parts"]["average"].items() if name.startswith(prefix)}
-    net.load_state_dict(average)
-    return state["progress"]["history"]
+    state, prefix = _read(path), "module."
+    try:
+        progress, average = state["progress"], state["parts"]["average"]
+        net.load_state_dict({name[len(prefix) :]: v for name, v in average.items() if name.startswith(prefix)})
+    except (KeyError, RuntimeError) as error:
+        raise UsageError(f"{path} is no checkpoint of such a network: {str(error).splitlines()[0]}") from None
+    if progress["step"]:
+        raise UsageError(f"{path} was saved inside an epoch: let that run end its epoch first")
+    return progress["history"]
 
 
 def _write(path: Path, state: dict[str, Any]) -> None:

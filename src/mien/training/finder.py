@@ -10,9 +10,9 @@ scenes: moved, scaled, stretched, tilted, mirrored, in other light, through othe
 
 A teacher may look at every window before it is relit and degraded ("function matching": Beyer et al., "Knowledge
 distillation: a good teacher is patient and consistent", 2022). Where no known face has taken a place, its obj is the
-target there, and where it is sure, its box, landmarks and cls are learned as well. No part in obj have regions to
-ignore in which it sees nothing, and what it sees, but nobody could behind the degradations. What it has in mind may be
-learned, too, see `mien.training.hints`; not where it overlooks a known face.
+target there, and where it is sure, its box, landmarks and cls are learned as well. Left out of obj are regions to
+ignore in which the teacher sees nothing, and what it sees, but nobody could behind the degradations. Its feature maps
+may be learned, too (`mien.training.hints`); not where it overlooks a known face.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from mien.core.errors import UsageError
 from mien.data.composites import ScenePlan, least_visible, random_steps
 from mien.data.degradations import Degradation, degrade
 from mien.data.face_labels import MIRRORED
@@ -42,7 +44,7 @@ from mien.training import checkpoint, log
 from mien.training.checkpoint import Progress
 from mien.training.ema import averaged, network
 from mien.training.export import store_half
-from mien.training.hints import Hint, Look, hint_loss, maps_of
+from mien.training.hints import Hint, Teacher, hint_loss, maps_of
 from mien.training.scenes import Marks, Scenes
 from mien.training.schedule import Cosine, Moment, set_rate
 
@@ -115,7 +117,7 @@ def fit(
     *,
     validate: Callable[[FinderNet], dict[str, Any]],
     through: ScenePlan | None = None,
-    teacher: Look | None = None,
+    teacher: Teacher | None = None,
     begin: Path | None = None,
     tell: Callable[[str], None] = print,
 ) -> FinderNet:
@@ -129,14 +131,15 @@ def fit(
         validate: metrics of a network in evaluation mode; watched, never used to choose.
         through: windows are seen through the degradations of that plan; None: as they are.
         teacher: see the head of this file.
-        begin: checkpoint of an earlier run: its average is where this one starts, and its epochs are counted.
+        begin: checkpoint of an earlier run that has ended: its average is where this one starts, and its epochs count
+            before those of this run, so that no window comes again.
         tell: receives a line for people now and then.
 
     Returns:
         The average of the weights over the last steps (EMA), in evaluation mode.
 
     Raises:
-        UsageError: the checkpoint is of another run, or damaged.
+        UsageError: the checkpoint is of another run, or damaged; too few scenes for a batch.
     """
     torch.manual_seed(recipe.seed)
     net = FinderNet().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -151,14 +154,14 @@ def fit(
     progress = checkpoint.load(file, key, parts) if file.is_file() else Progress(history=earlier)
     while progress.epoch < recipe.epochs:
         started = saved = time.monotonic()
-        jobs = _jobs(len(scenes), recipe, progress.epoch)
+        jobs = _jobs(len(scenes), recipe, len(progress.history))
         before, steps = progress.seconds, len(jobs)
         for batch in _batches(partial(_read, scenes, recipe, through, teacher), jobs[progress.step :]):
             moment = Moment(progress.epoch * steps + progress.step, steps, recipe.epochs * steps)
             set_rate(optimizer, recipe.learning_rate * rate(moment))
-            looks = net.looks(batch.pixels)
-            maps = None if hint is None else hint(looks)
-            terms = losses(net.answers(looks), batch, recipe, len(progress.history), maps)
+            features = net.features(batch.pixels)
+            maps = None if hint is None else hint(features)
+            terms = losses(net.answers(features), batch, recipe, len(progress.history), maps)
             optimizer.zero_grad()
             torch.stack(list(terms.values())).sum().backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
@@ -171,7 +174,7 @@ def fit(
             if time.monotonic() - saved > 60 * recipe.minutes:
                 checkpoint.save(file, key, progress, parts)
                 saved = time.monotonic()
-                tell(f"epoch {progress.epoch + 1}/{recipe.epochs}: step {progress.step} of {steps}")
+                tell(f"epoch {progress.epoch + 1} of {recipe.epochs} in this run: step {progress.step} of {steps}")
         _end_epoch(progress, steps, recipe, validate, network(average, FinderNet))
         checkpoint.save(file, key, progress, parts)
         log.write(work / "finder.jsonl", progress.history)
@@ -208,15 +211,15 @@ def losses(
         batch: what it looked at.
         recipe: weights.
         epoch: from 0.
-        maps: what a teacher would have in mind, as `mien.training.hints.Hint` has it; None: no hints.
+        maps: the teacher's features as `mien.training.hints.Hint` has them; None: no hints.
     """
     side = batch.pixels.shape[1]
     place, stride = grid(side, side)
     with torch.no_grad():
         owner = assign(answers, batch.boxes, batch.is_face, place, stride)
-        passed = on_ignored(batch.boxes, batch.is_ignored, place, stride)
+        is_ignored = on_ignored(batch.boxes, batch.is_ignored, place, stride)
     target = _targets(answers, batch, owner, recipe.sure)
-    counted = (owner >= 0) | (~passed if batch.lesson is None else _counted(batch.lesson, passed))
+    counted = (owner >= 0) | (~is_ignored if batch.lesson is None else _counted(batch.lesson, is_ignored))
     n = max(1.0, float(target.share.sum()))
     share = target.share / n
     boxes, size = answers.boxes[target.at], (target.boxes[:, 2:] - target.boxes[:, :2]).prod(1).sqrt()
@@ -237,9 +240,9 @@ def losses(
     return terms
 
 
-def _counted(lesson: Lesson, passed: Tensor) -> Tensor:
-    """(n, a) whether a place that no face has taken has a part in obj; `passed` are those in regions to ignore."""
-    return lesson.counts & ~(passed & (lesson.answers.obj < _NOTHING))
+def _counted(lesson: Lesson, is_ignored: Tensor) -> Tensor:
+    """(n, a) whether a place that no face has taken has a part in obj; `is_ignored` are those in regions to ignore."""
+    return lesson.counts & ~(is_ignored & (lesson.answers.obj < _NOTHING))
 
 
 class _Targets(NamedTuple):
@@ -257,8 +260,8 @@ def _targets(answers: Answers, batch: Batch, owner: Tensor, sure: float) -> _Tar
     at = picture, place = torch.nonzero(owner >= 0, as_tuple=True)
     face = owner[picture, place]
     boxes, landmarks = batch.boxes[picture, face], batch.landmarks[picture, face]
-    fit = iou(answers.boxes[at], boxes).detach()
-    known = _Targets((owner >= 0).float(), at, torch.ones(len(face)), boxes, landmarks, fit)
+    overlap = iou(answers.boxes[at], boxes).detach()
+    known = _Targets((owner >= 0).float(), at, torch.ones(len(face)), boxes, landmarks, overlap)
     if batch.lesson is None:
         return known
     taught, seen = batch.lesson.answers, batch.lesson.answers.obj * batch.lesson.counts
@@ -269,7 +272,7 @@ def _targets(answers: Answers, batch: Batch, owner: Tensor, sure: float) -> _Tar
         torch.cat([known.share, seen[also]]),
         torch.cat([boxes, taught.boxes[also]]),
         torch.cat([landmarks, taught.landmarks[also]]),
-        torch.cat([fit, taught.cls[also]]),
+        torch.cat([overlap, taught.cls[also]]),
     )
 
 
@@ -350,9 +353,12 @@ def _jobs(scenes: int, recipe: FinderRecipe, epoch: int) -> list[_Job]:
         windows = recipe.windows[int(rng.choice(len(shares), p=shares / shares.sum()))]
         picked = order[first : first + windows.batch]
         if len(picked) < windows.batch:
-            return jobs
+            break
         jobs.append(_Job(picked, windows, (recipe.seed, epoch, len(jobs))))
         first += windows.batch
+    if not jobs:
+        raise UsageError(f"{scenes} scenes do not fill a batch of {windows.batch} windows: there is nothing to learn")
+    return jobs
 
 
 def _batches(read: Callable[[_Job], Batch], jobs: Sequence[_Job]) -> Iterator[Batch]:
@@ -366,7 +372,7 @@ def _batches(read: Callable[[_Job], Batch], jobs: Sequence[_Job]) -> Iterator[Ba
         yield from (last.result() for last in coming)
 
 
-def _read(scenes: Scenes, recipe: FinderRecipe, through: ScenePlan | None, teacher: Look | None, job: _Job) -> Batch:
+def _read(scenes: Scenes, recipe: FinderRecipe, through: ScenePlan | None, teacher: Teacher | None, job: _Job) -> Batch:
     rng, side = np.random.default_rng(job.seed), job.windows.px
     cut = [window(scenes.pixels[i], scenes.marks(int(i)), job.windows, rng) for i in job.picked]
     steps = [() if through is None else random_steps(through, rng) for _ in cut]
@@ -376,14 +382,16 @@ def _read(scenes: Scenes, recipe: FinderRecipe, through: ScenePlan | None, teach
     boxes[..., 2:] = 1.0  # padding has an area, so that nothing divides by 0
     points, kinds = np.zeros((n, most, 5, 2), np.float32), np.zeros((2, n, most), bool)
     for i, (_, (box, landmarks, ignored)) in enumerate(cut):
-        passed = ignored | ~_visible(box, steps[i], side)
+        out = ignored | ~_visible(box, steps[i], side)
         boxes[i, : len(box)], points[i, : len(box)] = box, np.nan_to_num(landmarks)
-        kinds[0, i, : len(box)], kinds[1, i, : len(box)] = ~passed, passed
+        kinds[0, i, : len(box)], kinds[1, i, : len(box)] = ~out, out
     known = (torch.from_numpy(a) for a in (pixels, boxes, points, kinds[0], kinds[1]))
     return Batch(*known, lesson=None if teacher is None else _lesson(teacher, [view for view, _ in cut], steps))
 
 
-def _lesson(teacher: Look, views: Sequence[npt.NDArray[np.uint8]], steps: Sequence[tuple[Degradation, ...]]) -> Lesson:
+def _lesson(
+    teacher: Teacher, views: Sequence[npt.NDArray[np.uint8]], steps: Sequence[tuple[Degradation, ...]]
+) -> Lesson:
     told, side = [teacher(view) for view in views], views[0].shape[0]
     answers = taught(told, side)
     seen = [_visible(boxes, step, side) for boxes, step in zip(answers.boxes.numpy(), steps, strict=True)]
@@ -490,17 +498,18 @@ def export(net: FinderNet, out: Path) -> None:
     """Write a finder that `mien.faces.find` reads; weights in half precision, computed with in single precision.
 
     Args:
-        net: in evaluation mode.
+        net: stays as it is.
         out: file to write, suffix .onnx.
     """
     import warnings
 
+    copy = deepcopy(net).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     example = torch.zeros((1, 64, 96, 3), dtype=torch.uint8)
     answers = {name: {0: "n", 1: f"places_{name.partition('_')[2]}"} for name in NAMES}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the newer exporter needs one more dependency
         torch.onnx.export(
-            Deployed(net.to(memory_format=torch.contiguous_format)).eval(),  # type: ignore[call-overload]
+            Deployed(copy).eval(),
             (example,),
             str(out),
             input_names=["image"],

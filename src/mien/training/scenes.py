@@ -1,6 +1,7 @@
 """Scenes on disk: `mien.data.composites` rendered once, so that an epoch of the finder costs no rendering.
 
-OUT.npy holds the pixels, OUT.npz the faces, one after the other, with the scene that each belongs to.
+OUT.npy holds the pixels, OUT.npz the faces, one after the other, with the scene that each belongs to. OUT.npz is
+written last: what was killed before is rendered again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
 from mien.core.types import Face
-from mien.data.composites import ScenePlan, Sources, scene
+from mien.data.composites import EDITION, ScenePlan, Sources, scene
 
 Marks = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]
 _NOWHERE = np.full((5, 2), np.nan, np.float32)
@@ -69,7 +70,9 @@ def build(sources: Sources, plan: ScenePlan, count: int, seed: int, out: Path, *
             marks = [m for job in pool.map(partial(_fill, pixels, sources, plan, seed), jobs) for m in job]
         boxes, landmarks, ignored = (np.concatenate(column) for column in zip(*marks, strict=True))
         start = np.cumsum([0, *(len(m[0]) for m in marks)])
-        np.savez(table, key=key, start=start, boxes=boxes, landmarks=landmarks, ignored=ignored)
+        fresh = table.with_name(f".{table.name}.new.npz")
+        np.savez(fresh, key=key, start=start, boxes=boxes, landmarks=landmarks, ignored=ignored)
+        fresh.replace(table)
     return load(out)
 
 
@@ -102,7 +105,7 @@ def _key(sources: Sources, plan: ScenePlan, count: int, seed: int) -> str:
         for s in (*sources.portraits, *sources.cut_out, *sources.photographs)
     ]
     names = [sample.name for sample in sources.empty]
-    return hashlib.sha256(json.dumps([asdict(plan), count, seed, seen, names]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([EDITION, asdict(plan), count, seed, seen, names]).encode()).hexdigest()
 
 
 def _is_current(table: Path, key: str) -> bool:
