@@ -14,6 +14,8 @@ from PIL import Image
 
 from conftest import blobs
 from faces.marks import RED, MarkFinder, crop, picture
+from mien.apps import best_command
+from mien.apps.bursts import Shot
 from mien.core.rows import tidy
 from mien.core.types import COLUMNS
 from mien.faces import scorer
@@ -72,6 +74,12 @@ def test_top_takes_more_and_the_best_comes_first(mien: Mien, order: dict[str, fl
     for burst in (rows[:2], rows[2:]):
         assert [r["path"] for r in burst] == sorted((r["path"] for r in burst), key=order.__getitem__, reverse=True)
     assert len(mien("in", "--top", 9)[0].splitlines()) == 5
+
+
+def test_at_the_end_of_the_scale_the_raw_value_decides() -> None:
+    rows = [{"score": score, "raw": raw} for score, raw in ((0.0, -0.3), (0.0, -0.1), (None, None), (0.0, -0.2))]
+    lineup = [(Shot(str(i), None), row) for i, row in enumerate(rows)]
+    assert [shot.path for shot, _ in best_command._best(lineup, 3)] == ["1", "3", "0"]
 
 
 def test_gap_decides_what_is_a_burst(mien: Mien) -> None:

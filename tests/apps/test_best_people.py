@@ -202,7 +202,7 @@ def test_pictures_without_faces_are_told(mien: Mien) -> None:
     assert "no_face  in/nobody.png" in err and "decode_error  in/torn.png" in err
     assert {Path(row["path"]).stem for row in rows_of(out)} <= {"1", "2", "3", "later"}
     out, err = mien("in/nobody.png", *WHO, code=4)
-    assert out == "" and "0 of 1 pictures picked from 1 bursts\n" in err
+    assert out == "" and "0 of 1 pictures picked from 0 bursts\n" in err
 
 
 @pytest.mark.usefixtures("embedders")

@@ -202,6 +202,7 @@ def test_ctrl_c_is_130(mien: Mien) -> None:
         ("1.jpg --min 5 --copy-pass a --copy-fail ./a", "are the same folder"),
         ("1.jpg --min 5 --copy-pass there.csv", "cannot make the folder there.csv"),
         ("--files-from absent.txt --min 5", "cannot read absent.txt: No such file"),
+        ("1.jpg --min 5 --reject 0.2", "--reject belongs to --calibrate"),
         ("1.jpg --calibrate in", "--calibrate DIR measures and prints a policy, it takes no PATH"),
         ("1.jpg --min 5 --weights w.pt", "--weights belongs to the published network that --model names"),
         ("1.jpg --min 5 --raw-range 0 1", "--raw-range belongs to --weights"),

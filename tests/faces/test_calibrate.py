@@ -66,6 +66,7 @@ def test_the_number_of_faces_is_asked_for_and_not_estimated() -> None:
     found = propose(Policy("p", rules), pictures, reject=0.1)
     assert found.rules[0] == rules[0]
     assert found.rules[1].min == 5
+    assert found.rules[1].source.endswith("refuse 10.0 % of 50 pictures, and all of 50 with another number of faces")
 
 
 def test_what_cannot_be_calibrated_is_said() -> None:

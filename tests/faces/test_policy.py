@@ -49,6 +49,8 @@ def test_both_limits_in_one_sentence() -> None:
 
 def test_a_number_is_never_shown_as_its_limit() -> None:
     (near,) = decide(policy(Rule("score", min=50)), {"score": 49.99999}).reasons
+    (many,) = decide(policy(Rule("n_faces", min=1, max=1)), {"n_faces": 2.0}).reasons
+    assert many.sentence.startswith("n_faces 2, wanted exactly 1 ")
     assert near.sentence.startswith("score 49.99999, wanted at least 50 ")
     (large,) = decide(policy(Rule("width", max=12000)), {"width": 12345}).reasons
     assert large.sentence.startswith("width 12345 px, wanted at most 12000 ")

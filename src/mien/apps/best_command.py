@@ -66,7 +66,7 @@ def best_shots(options: BestOptions) -> int:
         write_rows(rows, options.out)
     if options.copy_to is not None:
         _copy(list(dict.fromkeys(path for path, _ in picks)), options.copy_to)  # one may be the best of two people
-    _show(rows, len(groups), tally, options)
+    _show(rows, tally, options)
     return tally.exit_code
 
 
@@ -165,9 +165,9 @@ def _line_up_people(options: BestOptions) -> Split:
 
 
 def _best(lineup: Lineup, top: int) -> Lineup:
-    """The highest scores first; equal ones keep their order."""
+    """The highest scores first; at an end of the scale the raw value decides, and equal ones keep their order."""
     scored = [(shot, row) for shot, row in lineup if row["score"] is not None]
-    return sorted(scored, key=lambda entry: -entry[1]["score"])[:top]
+    return sorted(scored, key=lambda entry: (-entry[1]["score"], -(entry[1]["raw"] or 0.0)))[:top]
 
 
 def _copy(paths: Sequence[str], folder: Path) -> None:
@@ -201,7 +201,7 @@ def _names(paths: Sequence[str]) -> list[str]:
     return names
 
 
-def _show(rows: Sequence[Row], n_groups: int, tally: Tally, options: BestOptions) -> None:
+def _show(rows: Sequence[Row], tally: Tally, options: BestOptions) -> None:
     on_terminal = sys.stdout.isatty()
     if options.out is None and not on_terminal:
         sys.stdout.buffer.write(b"".join(map(json_line, rows)))
@@ -210,15 +210,15 @@ def _show(rows: Sequence[Row], n_groups: int, tally: Tally, options: BestOptions
         print("\n".join(_table(rows)))
     if options.quiet:
         return
-    lines = [_summary(rows, n_groups, tally)]
+    lines = [_summary(rows, tally)]
     lines += [f"  {row['status']}  {row['path']}: {row['error']}" for row in tally.failures]
     lines += [f"wrote {one_line(str(path))}" for path in (options.out, options.copy_to) if path is not None]
     print("\n".join(lines), file=sys.stdout if on_terminal else sys.stderr, flush=True)
 
 
-def _summary(rows: Sequence[Row], n_groups: int, tally: Tally) -> str:
-    n_picked = len({row["path"] for row in rows})
-    line = f"{n_picked:,} of {tally.pictures:,} pictures picked from {n_groups:,} bursts"
+def _summary(rows: Sequence[Row], tally: Tally) -> str:
+    n_picked, n_bursts = (len({row[name] for row in rows}) for name in ("path", "group"))
+    line = f"{n_picked:,} of {tally.pictures:,} pictures picked from {n_bursts:,} bursts"
     people = {(row["group"], row["person"]) for row in rows if "person" in row}
     return f"{line}, for {len(people):,} people (each burst counts its own)" if people else line
 

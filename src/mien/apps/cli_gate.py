@@ -45,8 +45,9 @@ def gate(
         typer.Option(metavar="DIR", help="Judge nothing: print a policy with limits from these pictures."),
     ] = None,
     reject: Annotated[
-        float, typer.Option(metavar="SHARE", help="--calibrate: share of the pictures that the policy may refuse.")
-    ] = 0.1,
+        float | None,
+        typer.Option(metavar="SHARE", help="--calibrate: share of the pictures that the policy may refuse; 0.1."),
+    ] = None,
     files_from: FilesFrom = None,
     out: RowsFile = None,
     overwrite: Overwrite = False,

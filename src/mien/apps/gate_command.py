@@ -27,6 +27,7 @@ STDIN = "-"
 VERDICT_COLUMNS = ("policy", "verdict", "reasons", "unknown")
 _DECIMALS = 4
 
+REJECT = 0.1  #: share of the pictures that --calibrate refuses where no other is asked for
 #: what --calibrate without --policy proposes limits for: at the lower end, and of faces, where a finder is given
 _PICTURE_RULES = ("score", *ATTRIBUTES)
 _FACE_MINIMA, _FACE_MAXIMA = ("inter_eye_px", "light_overlap"), ("blur_percent", "over_exposed", "under_exposed")
@@ -43,7 +44,7 @@ class GateOptions:
     minimum: float | None = None
     finder: Path | None = None
     calibrate: str | None = None
-    reject: float = 0.1
+    reject: float | None = None  #: None: `REJECT`
     copy_pass: Path | None = None
     copy_fail: Path | None = None
     out: Path | None = None
@@ -100,6 +101,8 @@ def check(options: GateOptions) -> None:
         from mien.faces.policy import names
 
         raise UsageError(f"what should pass? Give --policy FILE, or a profile ({', '.join(names())}), or --min SCORE")
+    if o.reject is not None:
+        raise UsageError("--reject belongs to --calibrate")
     if o.out is not None:
         check_out(o.out, overwrite=o.overwrite)
     elif o.overwrite:
@@ -119,7 +122,7 @@ def _check_calibrate(o: GateOptions) -> None:
     }
     if given := [name for name, value in others.items() if value not in (None, ())]:
         raise UsageError(f"--calibrate DIR measures and prints a policy, it takes no {' and no '.join(given)}")
-    if not 0 < o.reject < 1:
+    if o.reject is not None and not 0 < o.reject < 1:
         raise UsageError(f"--reject {o.reject:g} is no share: give one above 0 and below 1, 0.1 for a tenth")
 
 
@@ -305,7 +308,7 @@ def _calibrate(o: GateOptions) -> int:
         return NOTHING_JUDGED
     finder = _finder(o, policy)
     measured = [values for _, score, values in _measured(sources, o, finder) if score.status == "ok"]
-    proposed = propose(policy, measured, reject=o.reject)
+    proposed = propose(policy, measured, reject=REJECT if o.reject is None else o.reject)
     print(f"# limits from {len(measured):,} pictures of {one_line(o.calibrate)}\n{to_toml(proposed)}", end="")
     if not o.quiet:
         print(f"mien: {len(sources) - len(measured):,} of {len(sources):,} could not be read", file=sys.stderr)

@@ -122,7 +122,7 @@ class _Tally:
 
     def _keep_the_ends(self) -> None:
         # dropping the middle early is safe: what is not at an end of the rows so far is at no end of more rows
-        self.scored.sort(key=lambda row: (row["score"], row["path"]))
+        self.scored.sort(key=lambda row: (row["score"], row["raw"] or 0.0, row["path"]))
         best = self.limit // 2
         if len(self.scored) > self.limit:
             del self.scored[self.limit - best : len(self.scored) - best]

@@ -49,6 +49,8 @@ def propose(policy: Policy, pictures: Sequence[Values], *, reject: float) -> Pol
             f"{100 * share:.1f} % are refused whatever the limits, for what is required cannot be told there"
         )
     note = f"all rules together refuse {100 * share:.1f} % of {len(usable)} pictures"
+    if left := len(pictures) - len(usable):
+        note += f", and all of {left} with another number of faces"
     return replace(found, rules=tuple(r if r.quantity in FIXED else replace(r, source=note) for r in found.rules))
 
 

@@ -138,6 +138,8 @@ def _kept(rule: Rule, value: float) -> bool:
 
 
 def _limits(rule: Rule) -> str:
+    if rule.min is not None and rule.min == rule.max:
+        return f"exactly {_number(rule.min)}"
     if rule.min is not None and rule.max is not None:
         return f"{_number(rule.min)} to {_number(rule.max)}"
     return f"at least {_number(rule.min)}" if rule.min is not None else f"at most {_number(rule.max or 0.0)}"
