@@ -86,6 +86,7 @@ def measure(one: Contender, pictures: dict[str, list[Scene]], size_px: int, fals
         "confidence_same": round(fair, 4),
         "kinds": numbers,
         "photographs_by_size": recall_by_size(*photographs, one.confidence, PHOTOGRAPHED),
+        "faces_in_photographs": faces_by_size(pictures["photographs"], PHOTOGRAPHED),
     }
 
 
@@ -213,6 +214,7 @@ def main() -> None:
     print("\n".join(table(first, second)))
     for one in (first, second):
         print(f"recall by face px in photographs of 320 px, {one['name']}: {one['photographs_by_size']}")
+    print(f"faces by their px in photographs of 320 px: {first['faces_in_photographs']}")
     alone = {one.name: in_originals(one, args.data / "biq2021") for one in (ours, yardstick)}
     print(f"false faces in originals without people: {alone}")
     far = [scene(held, FAR, (2, i)) for i in range(max(1, args.each // 4))]

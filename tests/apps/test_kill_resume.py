@@ -89,7 +89,8 @@ def compare(whole: Path, killed: Path, pictures: int) -> None:
             assert a == b or close, f"{row['path']}: {column} {a} != {b}"
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", pytest.param(".csv", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_killed_and_resumed_is_as_if_nothing_had_happened(tmp_path, suffix):
     check(tmp_path, pictures=300, kills=4, at_least=3, suffix=suffix, seed=3)
 

@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as POSIX does")
 def test_a_study_is_served_until_ctrl_c_and_exported(folder: Path, tmp_path: Path):
     command = [sys.executable, "-m", "mien", "study", "serve", str(folder), "--port", "0"]

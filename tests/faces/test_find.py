@@ -312,6 +312,7 @@ def test_yunet_finds_the_synthetic_faces_where_others_found_them() -> None:
         assert face.landmarks[0][0] < face.landmarks[1][0]  # the right eye is on the left of the picture
 
 
+@pytest.mark.slow
 @needs_yunet
 @needs("biq2021")
 def test_yunet_finds_the_faces_in_photographs_that_others_found() -> None:

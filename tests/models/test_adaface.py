@@ -98,6 +98,7 @@ def test_it_does_not_judge_quality(net: IResNet) -> None:
     assert not hasattr(net, "judge")
 
 
+@pytest.mark.slow
 def test_an_embedder_takes_pictures_and_gives_directions(net: IResNet, rng: np.random.Generator) -> None:
     pictures = [Image.fromarray(pixels) for pixels in rng.integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)]
     x = torch.cat([torch.from_numpy(net.preprocess(picture)["face"]) for picture in pictures])

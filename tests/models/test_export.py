@@ -97,6 +97,7 @@ def test_an_export_into_no_folder_is_wrong_usage(tmp_path: Path) -> None:
         export("efficient-fiqa-student", tmp_path / "student.pt", tmp_path / "no" / "net.onnx")
 
 
+@pytest.mark.slow
 def test_the_comparison_tells_how_far_it_is(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export_module, "pictures", lambda n, made=export_module.pictures: made(2))
     seen: list[tuple[int, int]] = []

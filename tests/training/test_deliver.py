@@ -221,6 +221,7 @@ def test_a_table_that_cannot_be_learned_from_is_explained(labels, tmp_path, rows
         train(RECIPE, [Source(bad)], tmp_path, HERE, Way())
 
 
+@pytest.mark.slow
 def test_a_kill_before_the_card_is_in_place_leaves_no_model_with_the_card_of_another(tmp_path, labels, monkeypatch):
     """The old model and its card stay until both new ones are written."""
     for name in model_files(RECIPE.name):

@@ -64,6 +64,7 @@ def test_the_log_is_one_line_of_json_for_each_epoch(parts, tmp_path):
     assert {"loss_mse", "loss_plcc", "learning_rate", "seconds", "val_srcc", "val_plcc"} <= lines[0].keys()
 
 
+@pytest.mark.slow
 def test_the_epoch_is_chosen_by_validation_and_its_weights_are_kept(parts, tmp_path):
     fitted = fit(replace(RECIPE, epochs=6), parts, tmp_path, HERE, Way())
     values = [record["val_srcc"] for record in fitted.history]

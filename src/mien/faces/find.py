@@ -30,7 +30,7 @@ from mien.core.types import Face, Point
 from mien.runtime.model_file import field, open_session, read_card, read_network, usable_cores
 
 FOLDER = Path(__file__).parent / "finders"
-EMBEDDED = "mien-finder-2.onnx"  #: in FOLDER, its card beside it
+EMBEDDED = "mien-finder-3.onnx"  #: in FOLDER, its card beside it
 
 STRIDES = (8, 16, 32)  #: pixels between the places of each grid
 CONFIDENCE = 0.7  #: of a finder whose card names no other, or that has no card
