@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from mien.data import biq2021, composites
@@ -86,7 +87,6 @@ def measure(one: Contender, pictures: dict[str, list[Scene]], size_px: int, fals
         "confidence_same": round(fair, 4),
         "kinds": numbers,
         "photographs_by_size": recall_by_size(*photographs, one.confidence, PHOTOGRAPHED),
-        "faces_in_photographs": faces_by_size(pictures["photographs"], PHOTOGRAPHED),
     }
 
 
@@ -94,16 +94,20 @@ def recall_by_size(
     scenes: Sequence[Scene], matched: Sequence[Matched], confidence: float, edges: Sequence[float]
 ) -> dict[str, float]:
     """Recall of the faces between two edges, in pixels of the picture; only where there are any."""
-    size = np.array([np.sqrt(face.area) for s in scenes for face in s.faces])
     found = np.concatenate([m.by for m in matched]) >= confidence
-    bins = {f"{a}-{b}": (size >= a) & (size < b) for a, b in pairwise(edges)}
+    bins = size_bins(scenes, edges)
     return {name: round(float(found[chosen].mean()), 3) for name, chosen in bins.items() if chosen.any()}
 
 
 def faces_by_size(scenes: Sequence[Scene], edges: Sequence[float]) -> dict[str, int]:
     """How many faces there are between two edges, in pixels of the picture."""
+    return {name: int(chosen.sum()) for name, chosen in size_bins(scenes, edges).items()}
+
+
+def size_bins(scenes: Sequence[Scene], edges: Sequence[float]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which of all faces lie between two edges, in pixels of the picture."""
     size = np.array([np.sqrt(face.area) for s in scenes for face in s.faces])
-    return {f"{a}-{b}": int(((size >= a) & (size < b)).sum()) for a, b in pairwise(edges)}
+    return {f"{a}-{b}": (size >= a) & (size < b) for a, b in pairwise(edges)}
 
 
 def in_originals(one: Contender, root: Path) -> dict[str, int]:
@@ -212,15 +216,14 @@ def main() -> None:
     first, second = (measure(one, pictures, args.size, args.false_faces) for one in (ours, yardstick))
     print(f"{ours.name} (confidence {ours.confidence}) and {yardstick.name} ({yardstick.confidence}), {args.size} px")
     print("\n".join(table(first, second)))
+    far = [scene(held, FAR, (2, i)) for i in range(max(1, args.each // 4))]
     for one in (first, second):
         print(f"recall by face px in photographs of 320 px, {one['name']}: {one['photographs_by_size']}")
-    print(f"faces by their px in photographs of 320 px: {first['faces_in_photographs']}")
+    in_photographs, in_far = faces_by_size(pictures["photographs"], PHOTOGRAPHED), faces_by_size(far, SIZES)
+    print(f"faces by their px in photographs of 320 px: {in_photographs}; in scenes of 1280 px: {in_far}")
     alone = {one.name: in_originals(one, args.data / "biq2021") for one in (ours, yardstick)}
     print(f"false faces in originals without people: {alone}")
-    far = [scene(held, FAR, (2, i)) for i in range(max(1, args.each // 4))]
     sizes = {one.name: by_size(one, far) for one in (ours, yardstick)}
-    counts = faces_by_size(far, SIZES)
-    print(f"faces by their px in 1280 px: {counts}")
     for name, rows in sizes.items():
         for size_px, values in rows.items():
             print(f"recall by face px in 1280 px, {name} at {size_px}: {values}")
@@ -237,7 +240,8 @@ def main() -> None:
             "results": [first, second],
             "originals": alone,
             "by_size": sizes,
-            "faces_by_size": counts,
+            "faces_in_photographs": in_photographs,
+            "faces_by_size": in_far,
             "ms": ms,
             "targets": kept,
         }

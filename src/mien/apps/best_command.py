@@ -14,7 +14,7 @@ from mien.apps.outputs import TABLES, Row, check_target, json_line, write_rows
 from mien.apps.terminal import NOTHING_SCORED, Tally, progress
 from mien.core.discover import display_path, find
 from mien.core.errors import UsageError
-from mien.core.rows import one_line, tidy
+from mien.core.rows import one_line, standing, tidy
 from mien.core.taken import taken
 from mien.core.types import Score
 
@@ -167,7 +167,7 @@ def _line_up_people(options: BestOptions) -> Split:
 def _best(lineup: Lineup, top: int) -> Lineup:
     """The highest scores first; at an end of the scale the raw value decides, and equal ones keep their order."""
     scored = [(shot, row) for shot, row in lineup if row["score"] is not None]
-    return sorted(scored, key=lambda entry: (-entry[1]["score"], -(entry[1]["raw"] or 0.0)))[:top]
+    return sorted(scored, key=lambda entry: standing(entry[1]), reverse=True)[:top]
 
 
 def _copy(paths: Sequence[str], folder: Path) -> None:

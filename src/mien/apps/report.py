@@ -25,7 +25,7 @@ from PIL import Image
 from mien.apps.page import template
 from mien.core.decode import decode
 from mien.core.errors import UnreadableImageError
-from mien.core.rows import tidy
+from mien.core.rows import standing, tidy
 from mien.core.types import ATTRIBUTES, COLUMNS
 
 THUMBNAIL_PX = 320  #: long side
@@ -122,7 +122,7 @@ class _Tally:
 
     def _keep_the_ends(self) -> None:
         # dropping the middle early is safe: what is not at an end of the rows so far is at no end of more rows
-        self.scored.sort(key=lambda row: (row["score"], row["raw"] or 0.0, row["path"]))
+        self.scored.sort(key=lambda row: (standing(row), row["path"]))
         best = self.limit // 2
         if len(self.scored) > self.limit:
             del self.scored[self.limit - best : len(self.scored) - best]

@@ -61,6 +61,11 @@ def _tidy_points(points: Iterable[Iterable[float]] | None) -> list[list[float]] 
     return tidied if all(map(math.isfinite, chain.from_iterable(tidied))) else None
 
 
+def standing(row: Row) -> tuple[float, float]:
+    """What rows with a score are put in order by: the score, and where it is cut off at 0 or 100 the raw value."""
+    return row["score"], row["raw"] or 0.0
+
+
 def one_line(text: str) -> str:
     """Text that any file and terminal can hold: control characters and invalid UTF-8 are backslash-escaped."""
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")

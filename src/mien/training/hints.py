@@ -83,7 +83,7 @@ def hint_loss(mine: Sequence[Tensor], theirs: Sequence[Tensor], is_seen: Tensor,
     errors = [(a - _standard(b)).square().mean(1).flatten(1) for a, b in zip(mine, theirs, strict=True)]
     error = torch.cat(errors, 1)
     parts = [counts & is_seen, counts & ~is_seen]
-    return torch.stack([(error * part).sum() / part.sum().clamp(min=1) for part in parts]).sum() / 2
+    return torch.stack([(error * part).sum() / part.sum().clamp(min=1) for part in parts]).mean()
 
 
 def _standard(maps: Tensor) -> Tensor:
